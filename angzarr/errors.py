@@ -264,7 +264,9 @@ class CommandRejectedError(ClientError):
         return CommandRejectedError(message, "INVALID_ARGUMENT", code=code, details=details)
 
     @staticmethod
-    def not_found(code: str, message: str, details: Mapping[str, Any] | None = None) -> "CommandRejectedError":
+    def not_found(
+        code: str, message: str, details: Mapping[str, Any] | None = None
+    ) -> "CommandRejectedError":
         """What the command is about does not exist."""
         return CommandRejectedError(message, "NOT_FOUND", code=code, details=details)
 

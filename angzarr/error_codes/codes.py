@@ -1,6 +1,5 @@
 """Stable identifiers of every failure; the constant's name is its value. sdk-behaviour part 2 (i) is the inventory."""
 
-
 # Validation
 VALUE_NOT_POSITIVE = "VALUE_NOT_POSITIVE"
 VALUE_NOT_NON_NEGATIVE = "VALUE_NOT_NON_NEGATIVE"

@@ -1,6 +1,5 @@
 """The static text of each code: never interpolated, equal in every client language; context travels in details."""
 
-
 # Validation
 VALUE_NOT_POSITIVE = "value must be positive"
 VALUE_NOT_NON_NEGATIVE = "value must be non-negative"

@@ -1,0 +1,111 @@
+"""What developers and CI run. `nox -l` lists the sessions; without a name, `tests`, `lint` and `types` run."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "venv"
+
+SUPPORTED = ("3.11", "3.12", "3.13")
+TESTS = (
+    "-e",
+    ".[cli,compiler,testing,otel]",
+    *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "tests"),
+)
+
+
+def _candidates(version: str) -> list[str]:
+    pyenv = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
+    installed = sorted(glob.glob(f"{pyenv}/versions/{version}.*/bin/python{version}"))
+    on_path = [found for found in [shutil.which(f"python{version}")] if found]
+    running = [sys.executable] if version == f"{sys.version_info.major}.{sys.version_info.minor}" else []
+    return [*running, *on_path, *reversed(installed)]
+
+
+def _works(python: str, version: str) -> bool:
+    probe = f"import sys, venv, ensurepip, sqlite3; assert sys.version.startswith({version!r})"
+    return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+
+
+def _interpreters() -> list[str]:
+    """The supported interpreters present on this machine, one path a version."""
+    found = [
+        next((python for python in _candidates(version) if _works(python, version)), None)
+        for version in SUPPORTED
+    ]
+    return [python for python in found if python] or [sys.executable]
+
+
+INTERPRETERS = _interpreters()
+OLDEST = INTERPRETERS[0]
+
+
+@nox.session(python=OLDEST)
+def demo(session: nox.Session) -> None:
+    """Replay 943 real hands of poker through a coordinator; arguments go to `python -m examples.poker`."""
+    session.install("-e", ".[cli]", "pokerkit>=0.6")
+    session.run("python", "-m", "examples.poker", *session.posargs)
+
+
+@nox.session(python=INTERPRETERS)
+def tests(session: nox.Session) -> None:
+    """The test suite, on every supported interpreter present; arguments go to pytest."""
+    session.install(*TESTS)
+    session.run("python", "-m", "pytest", "-m", "not long", *(session.posargs or ["-q", "-n", "auto"]))
+
+
+@nox.session(python=OLDEST)
+def long(session: nox.Session) -> None:
+    """The tests that take minutes: fuzzing, soak, many seeds."""
+    session.install(*TESTS)
+    session.run("python", "-m", "pytest", "-m", "long", *(session.posargs or ["-q"]))
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and the contracts between the layers."""
+    session.install(
+        "-e",
+        ".[cli,testing]",
+        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"),
+    )
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """mypy strict over package and tests, and completeness of the public types."""
+    session.install(*TESTS, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types"))
+    session.run("mypy", "angzarr", "tests", "examples")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "angzarr")
+
+
+@nox.session(python=OLDEST)
+def protos(session: nox.Session) -> None:
+    """Generate angzarr/_gen and the examples' messages again; with `-- --check` only compare."""
+    session.install("-e", ".[cli,compiler]")
+    session.run("python", "scripts/protos.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/."""
+    session.install("-e", ".[cli,testing]", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Measure against what a user would pick instead; writes benchmarks/results.md and .json."""
+    session.install(*TESTS)
+    session.run("python", "-m", "benchmarks", *session.posargs)
