@@ -1,0 +1,256 @@
+"""Every question the store answers, as SQL. Each function runs in a reader's thread."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from angzarr.coordinator.store.records import (
+    MAIN,
+    DeadLetterRow,
+    History,
+    Key,
+    LoggedEvent,
+    OutboxRow,
+    Position,
+    Provenance,
+    StoredPage,
+    StoredSnapshot,
+)
+
+_AGGREGATE = "domain = ? AND edition = ? AND root = ?"
+_PAGE = "sequence, page, created_at, committed, cascade_id"
+_LOGGED = (
+    f"position, domain, edition, root, {_PAGE}, correlation_id, source_edition, source_domain, source_root,"
+    " source_sequence, component, command_index, command_type, received_at, stored_at"
+)
+_OUTBOX = (
+    "id, kind, component, domain, edition, root, sequence, last_sequence, correlation_id, body, attempt,"
+    " due_at, created_at"
+)
+
+
+def load(
+    connection: sqlite3.Connection, key: Key, divergence: int | None = None, with_snapshot: bool = True
+) -> History:
+    """What a handler is given: newest snapshot and the pages above it, editions resolved.
+
+    A named edition is main's events below its divergence, then its own. Its divergence is its first own event's
+    sequence; before it has any, ``divergence``; without one it is the whole main timeline.
+    """
+    snapshot = newest_snapshot(connection, key) if with_snapshot else None
+    lower = 0 if snapshot is None else snapshot.sequence + 1
+    return _history(key, view(connection, key, divergence, lower), snapshot)
+
+
+def _history(key: Key, pages: list[StoredPage], snapshot: StoredSnapshot | None) -> History:
+    following = pages[-1].sequence + 1 if pages else snapshot.sequence + 1 if snapshot else 0
+    return History(key, pages, snapshot, following)
+
+
+def view(
+    connection: sqlite3.Connection,
+    key: Key,
+    divergence: int | None = None,
+    lower: int = 0,
+    upper: int | None = None,
+) -> list[StoredPage]:
+    """The pages of an aggregate from ``lower`` to ``upper``, both inclusive, editions resolved."""
+    if key.edition == MAIN:
+        return _pages(connection, key, lower, upper)
+    own = _pages(connection, key, lower, upper)
+    first = connection.execute(f"SELECT min(sequence) FROM events WHERE {_AGGREGATE}", key).fetchone()[0]
+    branch = divergence if first is None else first
+    if branch is not None and (upper is None or branch - 1 < upper):
+        upper = branch - 1
+    return [*_pages(connection, key._replace(edition=MAIN), lower, upper), *own]
+
+
+def _pages(connection: sqlite3.Connection, key: Key, lower: int, upper: int | None) -> list[StoredPage]:
+    if upper is None:
+        rows = connection.execute(
+            f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND sequence >= ? ORDER BY sequence",
+            (*key, lower),
+        )
+    else:
+        rows = connection.execute(
+            f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND sequence BETWEEN ? AND ? ORDER BY sequence",
+            (*key, lower, upper),
+        )
+    return [StoredPage._make(row) for row in rows]
+
+
+def newest_snapshot(connection: sqlite3.Connection, key: Key) -> StoredSnapshot | None:
+    """The snapshot with the highest sequence, or None."""
+    row = connection.execute(
+        f"SELECT sequence, snapshot, retention FROM snapshots WHERE {_AGGREGATE} ORDER BY sequence DESC LIMIT 1",
+        key,
+    ).fetchone()
+    return None if row is None else StoredSnapshot._make(row)
+
+
+def snapshots(connection: sqlite3.Connection, key: Key) -> list[StoredSnapshot]:
+    """Every snapshot kept of an aggregate, oldest first."""
+    rows = connection.execute(
+        f"SELECT sequence, snapshot, retention FROM snapshots WHERE {_AGGREGATE} ORDER BY sequence", key
+    )
+    return [StoredSnapshot._make(row) for row in rows]
+
+
+def next_sequence(connection: sqlite3.Connection, key: Key, divergence: int | None = None) -> int:
+    """The sequence the aggregate's next event gets, in its edition."""
+    last = _last_sequence(connection, key)
+    if last is None and key.edition != MAIN:
+        last = _last_sequence(connection, key._replace(edition=MAIN))
+        if last is not None and divergence is not None:
+            last = min(last, divergence - 1)
+    return 0 if last is None else last + 1
+
+
+def _last_sequence(connection: sqlite3.Connection, key: Key) -> int | None:
+    last = connection.execute(f"SELECT max(sequence) FROM events WHERE {_AGGREGATE}", key).fetchone()[0]
+    return None if last is None else int(last)
+
+
+def by_external_id(connection: sqlite3.Connection, key: Key, external_id: str) -> list[StoredPage]:
+    """The pages stored for an external id, in order; none when it was never seen."""
+    rows = connection.execute(
+        f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND external_id = ? ORDER BY sequence",
+        (*key, external_id),
+    )
+    return [StoredPage._make(row) for row in rows]
+
+
+def by_provenance(connection: sqlite3.Connection, key: Key, causes: Sequence[Provenance]) -> list[StoredPage]:
+    """The pages of an aggregate that were stored for any of those causes, in order."""
+    found: list[StoredPage] = []
+    for cause in causes:
+        rows = connection.execute(
+            f"SELECT {_PAGE} FROM events WHERE source_domain = ? AND source_root = ? AND source_sequence = ?"
+            f" AND source_edition = ? AND component = ? AND command_index = ? AND {_AGGREGATE}",
+            (
+                cause.domain,
+                cause.root,
+                cause.sequence,
+                cause.edition,
+                cause.component,
+                cause.command_index,
+                *key,
+            ),
+        )
+        found += (StoredPage._make(row) for row in rows)
+    return sorted(found)
+
+
+def by_correlation(connection: sqlite3.Connection, correlation_id: str) -> list[LoggedEvent]:
+    """Every event with a correlation id, in the order they were stored."""
+    rows = connection.execute(
+        f"SELECT {_LOGGED} FROM events WHERE correlation_id = ? ORDER BY position", (correlation_id,)
+    )
+    return [_logged(row) for row in rows]
+
+
+def caused_by(connection: sqlite3.Connection, key: Key, sequence: int) -> list[LoggedEvent]:
+    """The events that an event directly caused, in the order they were stored."""
+    rows = connection.execute(
+        f"SELECT {_LOGGED} FROM events WHERE source_domain = ? AND source_root = ? AND source_sequence = ?"
+        " AND source_edition = ? ORDER BY position",
+        (key.domain, key.root, sequence, key.edition),
+    )
+    return [_logged(row) for row in rows]
+
+
+def event(connection: sqlite3.Connection, key: Key, sequence: int) -> LoggedEvent | None:
+    """One event with what is known of its cause, or None."""
+    row = connection.execute(
+        f"SELECT {_LOGGED} FROM events WHERE {_AGGREGATE} AND sequence = ?", (*key, sequence)
+    ).fetchone()
+    return None if row is None else _logged(row)
+
+
+def since(
+    connection: sqlite3.Connection, position: int, limit: int, domains: Iterable[str] | None = None
+) -> list[LoggedEvent]:
+    """Events after a position in the whole store, in order; of those domains, or of all with None."""
+    names = None if domains is None else list(domains)
+    where = "" if names is None else f" AND domain IN ({','.join('?' * len(names))})"
+    rows = connection.execute(
+        f"SELECT {_LOGGED} FROM events WHERE position > ?{where} ORDER BY position LIMIT ?",
+        (position, *(names or ()), limit),
+    )
+    return [_logged(row) for row in rows]
+
+
+def _logged(row: tuple[Any, ...]) -> LoggedEvent:
+    position, domain, edition, root, *rest = row
+    page, (correlation_id, *source), tail = rest[:5], rest[5:12], rest[12:]
+    provenance = None if source[1] is None else Provenance._make(source)
+    return LoggedEvent(
+        position, Key(domain, edition, root), StoredPage._make(page), correlation_id, provenance, *tail
+    )
+
+
+def head(connection: sqlite3.Connection) -> int:
+    """The position of the newest event; 0 in an empty store."""
+    return int(connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+
+
+def roots(
+    connection: sqlite3.Connection, after: tuple[str, bytes], limit: int, domain: str | None = None
+) -> list[tuple[str, bytes]]:
+    """Domain and root of the main timeline's aggregates after one of them, in order; of one domain or of all."""
+    where = "" if domain is None else " AND domain = ?"
+    rows = connection.execute(
+        f"SELECT DISTINCT domain, root FROM events WHERE edition = '' AND (domain, root) > (?, ?){where}"
+        " ORDER BY domain, root LIMIT ?",
+        (*after, *(() if domain is None else (domain,)), limit),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def pending_cascades(connection: sqlite3.Connection) -> list[tuple[str, Key, int]]:
+    """Pages whose cascade has not ended: cascade id, aggregate, sequence."""
+    rows = connection.execute(
+        "SELECT cascade_id, domain, edition, root, sequence FROM events WHERE committed = 0 ORDER BY position"
+    )
+    return [(row[0], Key(row[1], row[2], row[3]), row[4]) for row in rows]
+
+
+def outbox(connection: sqlite3.Connection, after: int, limit: int) -> list[OutboxRow]:
+    """Work left to be done, oldest first, with ids above ``after``."""
+    rows = connection.execute(
+        f"SELECT {_OUTBOX} FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+    )
+    return [OutboxRow._make((*row[:3], Key._make(row[3:6]), *row[6:])) for row in rows]
+
+
+def position(connection: sqlite3.Connection, consumer: str, key: Key) -> Position | None:
+    """How far a consumer got in an aggregate, or None before it has begun."""
+    row = connection.execute(
+        f"SELECT sequence, parked FROM positions WHERE consumer = ? AND {_AGGREGATE}", (consumer, *key)
+    ).fetchone()
+    return None if row is None else Position(consumer, key, row[0], bool(row[1]))
+
+
+def positions(connection: sqlite3.Connection, consumer: str) -> list[Position]:
+    """How far a consumer got, aggregate by aggregate."""
+    rows = connection.execute(
+        "SELECT domain, edition, root, sequence, parked FROM positions WHERE consumer = ?", (consumer,)
+    )
+    return [Position(consumer, Key(*row[:3]), row[3], bool(row[4])) for row in rows]
+
+
+def dead_letters(
+    connection: sqlite3.Connection, domain: str | None = None, component: str | None = None
+) -> list[DeadLetterRow]:
+    """Dead letters, newest last."""
+    rows = connection.execute(
+        "SELECT id, component, domain, occurred_at, letter FROM dead_letters"
+        " WHERE (?1 IS NULL OR domain = ?1) AND (?2 IS NULL OR component = ?2) ORDER BY id",
+        (domain, component),
+    )
+    return [DeadLetterRow._make(row) for row in rows]
+
+
+def count_events(connection: sqlite3.Connection, key: Key) -> int:
+    """How many own events an aggregate has in an edition."""
+    return int(connection.execute(f"SELECT count(*) FROM events WHERE {_AGGREGATE}", key).fetchone()[0])
