@@ -1,0 +1,64 @@
+"""Tests of event-sourced applications: scenarios, generated messages, laws, machines, and the builders of books.
+
+Names are imported on first use; what generates examples needs hypothesis (``pip install angzarr[testing]``), the
+builders and scenarios do not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from angzarr.testing.builders import (
+        DEFAULT_TEST_NAMESPACE,
+        make_command_book,
+        make_command_page,
+        make_cover,
+        make_event_book,
+        make_event_page,
+        make_timestamp,
+        pack_event,
+        testing_pack_event,
+        uuid_for,
+        uuid_obj_for,
+        uuid_str_for,
+    )
+    from angzarr.testing.context import ScenarioContext
+
+_MODULES = {
+    "angzarr.testing.builders": """
+        DEFAULT_TEST_NAMESPACE make_command_book make_command_page make_cover make_event_book make_event_page
+        make_timestamp pack_event testing_pack_event uuid_for uuid_obj_for uuid_str_for
+    """,
+    "angzarr.testing.context": "ScenarioContext",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [
+    "DEFAULT_TEST_NAMESPACE",
+    "ScenarioContext",
+    "make_command_book",
+    "make_command_page",
+    "make_cover",
+    "make_event_book",
+    "make_event_page",
+    "make_timestamp",
+    "pack_event",
+    "testing_pack_event",
+    "uuid_for",
+    "uuid_obj_for",
+    "uuid_str_for",
+]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
