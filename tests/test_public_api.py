@@ -1,6 +1,8 @@
+import ast
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -58,9 +60,6 @@ def test_every_message_of_the_contract_is_public() -> None:
 
 
 def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:
-    import ast
-    from pathlib import Path
-
     tree = ast.parse(Path(angzarr.__file__ or "").read_text())
     imported = {
         alias.name
@@ -77,6 +76,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_the_root_imports_nothing_heavy() -> None:
-    probe = "import sys, angzarr; print([m for m in ('betterproto', 'grpclib', 'structlog', 'rich', 'typer') if m in sys.modules])"
+    heavy = ("betterproto", "grpclib", "structlog", "rich", "typer", "hypothesis")
+    probe = f"import sys, angzarr; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
