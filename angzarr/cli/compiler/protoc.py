@@ -1,0 +1,62 @@
+"""Run the protobuf compiler of grpcio-tools, as a process of its own."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from angzarr.cli.errors import CommandLineError
+
+_NEEDED = {"grpc_tools": "grpcio-tools", "black": "black", "isort": "isort", "jinja2": "jinja2"}
+
+
+def require_compiler() -> None:
+    """Check that what the ``compiler`` extra brings is installed.
+
+    Raises:
+        CommandLineError: something is missing.
+    """
+    missing = [package for module, package in _NEEDED.items() if find_spec(module) is None]
+    if missing:
+        raise CommandLineError(
+            f"compiling protos needs {', '.join(missing)}, which is not installed",
+            remedy='pip install "angzarr[compiler]"',
+        )
+
+
+def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_info: bool) -> bytes:
+    """Compile proto files to a serialized FileDescriptorSet that includes everything they import.
+
+    Args:
+        includes: include roots, first match wins; the well-known types come last by themselves.
+        files: names relative to the roots.
+        source_info: keep comments and positions.
+
+    Raises:
+        CommandLineError: the compiler refused; its own message is the text.
+    """
+    with tempfile.TemporaryDirectory(prefix="angzarr-protoc-") as directory:
+        target = Path(directory, "set.binpb")
+        arguments = Path(directory, "arguments")
+        arguments.write_text("\n".join(_arguments(includes, files, target, source_info)), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "grpc_tools.protoc", f"@{arguments}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandLineError(done.stderr.strip() or f"protoc ended with exit code {done.returncode}")
+        return target.read_bytes()
+
+
+def _arguments(includes: Sequence[Path], files: Sequence[str], target: Path, source_info: bool) -> list[str]:
+    return [
+        *(f"--proto_path={include}" for include in includes),
+        "--include_imports",
+        *(["--include_source_info"] if source_info else []),
+        f"--descriptor_set_out={target}",
+        *files,
+    ]
