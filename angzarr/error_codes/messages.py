@@ -69,9 +69,15 @@ HANDLER_UNKNOWN_KIND = "unknown handler kind"
 ROUTER_NO_HANDLERS = "no handlers registered on Router"
 DUPLICATE_COMMAND_HANDLER = "duplicate command handler registration for (domain, type_url)"
 MIXED_HANDLER_KINDS = "cannot mix handler kinds in one Router — all handlers must share a kind"
+HANDLER_SIGNATURE = "handler method has a parameter that the router cannot give"
+HANDLER_STATE_NOT_MESSAGE = "handler 'state' must be a protobuf message when snapshot_every is set"
 
 # Destinations
 MISSING_DESTINATION_SEQUENCE = "no sequence for destination domain"
 
 # Messages
 UNREGISTERED_MESSAGE = "message class has no registered protobuf name"
+
+# Servers
+BIND_FAILED = "cannot listen on the address"
+INVALID_ENVIRONMENT = "invalid env value"
