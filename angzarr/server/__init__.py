@@ -1,0 +1,1 @@
+"""Routers on the wire: serving, health, readiness, transport, reflection, logs."""

@@ -1,0 +1,251 @@
+"""A gRPC server for anything with grpclib's ``__mapping__``: several addresses, a size limit, a graceful end.
+
+::
+
+    async with GrpcServer([router, coordinator_service], background=[health]) as server:
+        address = await server.listen("127.0.0.1:0")        # "127.0.0.1:41234"
+        await server.listen("unix:/tmp/angzarr/ch-player.sock")
+        ...
+        await server.drain(grace=5.0)                       # or leave the block: drains with options.grace
+
+Draining, in order: stop listening and remove socket files; refuse new calls with REFUSED_STREAM, which says that they were
+not executed; let calls in flight finish within the grace period, then answer them UNAVAILABLE; GOAWAY to each connection
+once it is idle; wait for the clients to hang up, at most until the grace period ends. Nothing that a client does or omits
+makes it take longer.
+"""
+
+import asyncio
+import ssl as tls
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+from anyio import to_thread
+from grpclib.config import Configuration
+from grpclib.const import Handler
+from grpclib.encoding.base import CodecBase
+from grpclib.exceptions import GRPCError
+
+from angzarr.errors import InvalidArgumentError
+from angzarr.log import get_logger
+from angzarr.server.addresses import Listener, bind, parse_bind_address
+from angzarr.server.calls import Call, Serving
+from angzarr.server.connections import ServerConnection
+from angzarr.server.options import ServerOptions
+
+log = get_logger(__name__)
+
+_LAST_WORDS = 0.2
+
+
+class Servable(Protocol):
+    """Anything grpclib could serve: a router, a `*Grpc` adapter, a service of the coordinator, health."""
+
+    def __mapping__(self) -> Mapping[str, Handler]: ...
+
+
+class GrpcServer:
+    """Serves gRPC services over TCP and Unix sockets. Build and use it inside a running asyncio loop.
+
+    Args:
+        services: what to serve. A path that two of them claim is an error.
+        background: services whose calls neither hold a stopping server open nor are refused by one: health.
+        options: limits and timings.
+        codec: how messages become bytes; angzarr's own by default.
+        status_of: the status that ends a call whose handler raised something other than ``grpclib.GRPCError``.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, two services claim the same method.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Servable] = (),
+        *,
+        background: Iterable[Servable] = (),
+        options: ServerOptions | None = None,
+        codec: CodecBase | None = None,
+        status_of: Callable[[Exception], GRPCError] | None = None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        quiet = _methods(background)
+        self.serving = Serving(
+            methods=_methods([*services, *background]),
+            codec=codec or _own_codec(),
+            options=self.options,
+            status_of=status_of or self._status_of,
+            background=frozenset(quiet),
+        )
+        self.draining = False
+        self._config = Configuration(
+            _keepalive_time=self.options.keepalive_time,
+            _keepalive_timeout=self.options.keepalive_timeout,
+            _keepalive_permit_without_calls=True,
+            _http2_max_pings_without_data=0,
+            _http2_min_sent_ping_interval_without_data=min(self.options.keepalive_time, 10.0),
+            http2_connection_window_size=self.options.window_bytes,
+            http2_stream_window_size=self.options.window_bytes,
+        )
+        self._listening: list[tuple[Listener, asyncio.Server]] = []
+        self._connections: set[ServerConnection] = set()
+        self._calls: set[Call] = set()
+        self._changed = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the server listens, ports as bound; empty before `listen` and once it drains."""
+        return tuple(dict.fromkeys(str(listener.address) for listener, _ in self._listening))
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Full names of the services served, sorted."""
+        return tuple(sorted({path.split("/")[1] for path in self.serving.methods}))
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls whose handler runs or whose answer is not sent, those of background services aside."""
+        return sum(not call.background for call in self._calls)
+
+    @property
+    def connections(self) -> int:
+        """Clients connected."""
+        return len(self._connections)
+
+    async def listen(self, address: str, *, ssl: tls.SSLContext | None = None) -> str:
+        """Accept connections at an address; may be called for several.
+
+        Args:
+            address: ``host:port`` (0: any free port), ``[v6]:port``, ``unix:/path``, ``/path``. ``[::]`` and an
+                empty host are every interface, IPv4 and IPv6.
+            ssl: for TLS; plaintext by default.
+
+        Returns:
+            The address as bound.
+
+        Raises:
+            InvalidArgumentError: ENDPOINT_INVALID_URI.
+            ClientError: BIND_FAILED, with endpoint and cause.
+        """
+        wanted = parse_bind_address(address)
+        listeners = await to_thread.run_sync(bind, wanted)
+        loop = asyncio.get_running_loop()
+        for listener in listeners:
+            server = await loop.create_server(self._protocol, sock=listener.sock, ssl=ssl)
+            self._listening.append((listener, server))
+        return str(listeners[0].address)
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Stop gracefully; see the module's text for the order of things. Draining twice waits for the first.
+
+        Args:
+            grace: seconds for calls in flight and for clients to take their answers; the options' by default.
+        """
+        if self.draining:
+            await self._stopped.wait()
+            return
+        self.draining = True
+        deadline = asyncio.get_running_loop().time() + (self.options.grace if grace is None else grace)
+        try:
+            await self._stop_listening()
+            for connection in list(self._connections):
+                connection.drain()
+            await self._until(lambda: not self.calls_in_flight, deadline)
+            await self._part(deadline)
+        finally:
+            for connection in list(self._connections):
+                connection.abort()
+            self._stopped.set()
+
+    async def wait_stopped(self) -> None:
+        """Wait until the server has been drained."""
+        await self._stopped.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.drain(None if error is None else 0)
+
+    async def _stop_listening(self) -> None:
+        listening, self._listening = self._listening, []
+        for listener, server in listening:
+            server.close()
+            await to_thread.run_sync(listener.remove_file)
+
+    async def _part(self, deadline: float) -> None:
+        """Break off what still runs, let clients hang up, then hang up on them."""
+        if self.calls_in_flight:
+            log.warning(
+                "grace_period_over", calls=sorted(call.path for call in self._calls if not call.background)
+            )
+        for connection in list(self._connections):
+            connection.stop()
+        now = asyncio.get_running_loop().time()
+        await self._until(self._is_empty, max(now + _LAST_WORDS, min(deadline, now + self.options.linger)))
+        for connection in list(self._connections):
+            connection.hang_up()
+        await self._until(self._is_empty, max(deadline, now + 2 * _LAST_WORDS))
+        if self._calls:
+            log.error("handlers_ignore_cancellation", calls=sorted(call.path for call in self._calls))
+
+    def _is_empty(self) -> bool:
+        return not self._connections and not self._calls
+
+    async def _until(self, done: Callable[[], bool], deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                while not done():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _protocol(self) -> ServerConnection:
+        return ServerConnection(self, self._config)
+
+    def _status_of(self, error: Exception) -> GRPCError:
+        from angzarr.router.status import status_of
+
+        return status_of(error, expose_internal_errors=self.options.expose_internal_errors)
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Called by a connection that has been made."""
+        self._connections.add(connection)
+        if self.draining:
+            connection.drain()
+
+    def closed(self, connection: ServerConnection) -> None:
+        """Called by a connection that is no more."""
+        self._connections.discard(connection)
+        self._changed.set()
+
+    def call_started(self, call: Call) -> None:
+        """Called by a connection for every call it takes."""
+        self._calls.add(call)
+
+    def call_ended(self, call: Call) -> None:
+        """Called by a connection for every call that has ended."""
+        self._calls.discard(call)
+        if self.draining:
+            self._changed.set()
+
+
+def _own_codec() -> CodecBase:
+    from angzarr.codec import GrpcCodec
+
+    return GrpcCodec()
+
+
+def _methods(services: Iterable[Servable]) -> dict[str, Handler]:
+    methods: dict[str, Handler] = {}
+    for service in services:
+        for path, handler in service.__mapping__().items():
+            if path in methods:
+                raise InvalidArgumentError(f"two services claim {path}; serve them on two servers")
+            methods[path] = handler
+    return methods

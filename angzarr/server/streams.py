@@ -1,0 +1,191 @@
+"""One call as its handler sees it: grpclib's server stream with a size limit and answers that leave in one write."""
+
+import struct
+from typing import Any, Generic, TypeVar, cast
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.metadata import encode_bin_value, encode_grpc_message, encode_metadata
+from grpclib.server import Stream
+from h2.exceptions import StreamClosedError
+from multidict import MultiDict
+
+from angzarr.errors import DecodeError
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+
+_PREFIX = struct.Struct(">BI")
+_Headers = list[tuple[str, str]]
+_Metadata = Any
+OPENING: _Headers = [(":status", "200"), ("content-type", "application/grpc+proto")]
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
+    """grpclib's ``Stream`` for handlers of a `GrpcServer`.
+
+    The answer of a unary method is held back until the method returns, so that headers, message and status are one
+    write and a method that raises after answering still fails cleanly.
+    """
+
+    def __init__(self, *args: Any, max_message_bytes: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limit = max_message_bytes
+        self._stream_id = cast("int", self._stream.id)
+        self._reply: bytes | None = None
+
+    async def recv_message(self) -> Request | None:
+        """Receive the next message, or None after the last.
+
+        Raises:
+            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit (nothing of it is read);
+                INVALID_ARGUMENT, its bytes are no encoding of the request; UNIMPLEMENTED, it is compressed, or a method
+                that takes one message was sent none; INTERNAL, it ends before its end.
+        """
+        prefix = await self._read(_PREFIX.size)
+        if not prefix:
+            if self._cardinality.client_streaming or self._messages_received:
+                return None
+            raise GRPCError(Status.UNIMPLEMENTED, f"{self._method_name} takes one message and got none")
+        compressed, size = _PREFIX.unpack(prefix)
+        if compressed:
+            raise GRPCError(
+                Status.UNIMPLEMENTED, "compressed messages are not supported; send with identity encoding"
+            )
+        if size > self._limit:
+            raise GRPCError(
+                Status.RESOURCE_EXHAUSTED,
+                f"received message of {size} bytes exceeds the limit of {self._limit} bytes",
+            )
+        message = self._decoded(await self._read(size))
+        self._messages_received += 1
+        return message
+
+    async def _read(self, size: int) -> bytes:
+        try:
+            return await self._stream.recv_data(size)
+        except AssertionError:  # how grpclib's buffer says that the stream ended first
+            raise GRPCError(Status.INTERNAL, "the request ended in the middle of a message") from None
+
+    def _decoded(self, data: bytes) -> Request:
+        try:
+            return self._codec.decode(data, self._recv_type)  # type: ignore[no-any-return]
+        except DecodeError as error:
+            raise GRPCError(Status.INVALID_ARGUMENT, f"request of {self._method_name}: {error}") from error
+
+    async def send_initial_metadata(self, *, metadata: _Metadata = None) -> None:
+        """Send headers now; without this call they leave with the first message or the status."""
+        await self._stream.send_headers([*OPENING, *encode_metadata(MultiDict(metadata or ()))])
+        self._send_initial_metadata_done = True
+
+    async def send_message(self, message: Reply) -> None:
+        """Send a message; a unary method sends one, a server-streaming method as many as it likes.
+
+        Raises:
+            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit.
+        """
+        body = self._codec.encode(message, self._send_type)
+        if len(body) > self._limit:
+            raise GRPCError(
+                Status.RESOURCE_EXHAUSTED,
+                f"answer of {len(body)} bytes exceeds the limit of {self._limit} bytes",
+            )
+        framed = _PREFIX.pack(0, len(body)) + body
+        self._send_message_done = True
+        self._messages_sent += 1
+        if self._cardinality.server_streaming:
+            await self._write([] if self._send_initial_metadata_done else OPENING, framed)
+        else:
+            self._reply = framed
+
+    async def send_trailing_metadata(
+        self,
+        *,
+        status: Status = Status.OK,
+        status_message: str | None = None,
+        status_details: Any = None,
+        metadata: _Metadata = None,
+    ) -> None:
+        """End the call; done for the handler when it returns or raises.
+
+        Args:
+            status: the result.
+            status_message: what went wrong, for people.
+            status_details: bytes for ``grpc-status-details-bin``, or None.
+            metadata: trailing metadata.
+        """
+        trailers = trailers_of(status, status_message, status_details)
+        trailers.extend(encode_metadata(MultiDict(metadata or ())))
+        self._send_trailing_metadata_done = True
+        body = self._reply if status is Status.OK else None
+        opening = [] if self._send_initial_metadata_done else OPENING
+        if body is None:
+            await self._stream.send_headers([*opening, *trailers], end_stream=True)
+        else:
+            await self._write(opening, body, trailers)
+        if self._stream.closable:  # the client is still sending; nobody will read it
+            self._stream.reset_nowait()
+
+    async def finish(self) -> None:
+        """End the call with OK after the handler returned; a unary method that sent nothing is INTERNAL."""
+        if self._send_trailing_metadata_done or self._cancel_done:
+            return
+        if self._cardinality.server_streaming or self._reply is not None:
+            await self.send_trailing_metadata()
+        else:
+            await self.fail(GRPCError(Status.INTERNAL, f"{self._method_name} returned without an answer"))
+
+    async def fail(self, error: GRPCError) -> None:
+        """End the call with the status of an error, unless it has ended or the client has gone."""
+        if self._send_trailing_metadata_done or self._cancel_done or self.gone:
+            return
+        details = error.details if isinstance(error.details, bytes) else None
+        await self.send_trailing_metadata(
+            status=error.status, status_message=error.message, status_details=details
+        )
+
+    def fail_now(self, status: Status, message: str) -> None:
+        """End the call without waiting for the client to read, even in the middle of a message."""
+        if self._send_trailing_metadata_done or self.gone:
+            return
+        opening = [] if self._send_initial_metadata_done else OPENING
+        self._send_trailing_metadata_done = True
+        h2, stream_id = self._stream._h2_connection, self._stream_id
+        h2.send_headers(stream_id, [*opening, *trailers_of(status, message, None)], end_stream=True)
+        self._stream.connection.flush()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has cancelled the call or the connection is closed."""
+        return not self._stream.closable
+
+    async def _write(self, opening: _Headers, body: bytes, trailers: _Headers | None = None) -> None:
+        """Headers, a message and trailers, in one write when the client's window and ours have room."""
+        stream = self._stream
+        await stream.connection.write_ready.wait()
+        h2, stream_id = stream._h2_connection, self._stream_id
+        if stream_id not in h2.streams:
+            raise StreamClosedError(stream_id)
+        if opening:
+            h2.send_headers(stream_id, opening)
+            self._send_initial_metadata_done = True
+        if len(body) <= h2.local_flow_control_window(stream_id):
+            step = h2.max_outbound_frame_size
+            for start in range(0, len(body), step):
+                h2.send_data(stream_id, body[start : start + step])
+        else:
+            await stream.send_data(body)
+        if trailers is not None:
+            h2.send_headers(stream_id, trailers, end_stream=True)
+        stream.connection.flush()
+
+
+def trailers_of(status: Status, message: str | None, details: bytes | None) -> _Headers:
+    """The trailing headers that tell a call's result."""
+    trailers = [("grpc-status", str(status.value))]
+    if message:
+        trailers.append(("grpc-message", encode_grpc_message(message)))
+    if details:
+        trailers.append((DETAILS_KEY, encode_bin_value(details).decode("ascii")))
+    return trailers
