@@ -1,0 +1,135 @@
+"""Stored bytes as books, and books as what is stored. Stored pages are copied, not decoded, wherever that is enough."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from angzarr import codec
+from angzarr.coordinator.store.records import (
+    COMMITTED,
+    MAIN,
+    REVOKED,
+    History,
+    Key,
+    StoredPage,
+    StoredSnapshot,
+)
+from angzarr.messages import (
+    UUID,
+    Cover,
+    Edition,
+    EventBook,
+    EventPage,
+    NoOp,
+    PageHeader,
+    Snapshot,
+    pack,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MAIN_NAMES = frozenset({"", "angzarr"})
+
+
+def key_of(cover: Cover) -> Key:
+    """The aggregate that a cover addresses; the main timeline by all of its names."""
+    edition = cover.edition.name
+    return Key(cover.domain, MAIN if edition in _MAIN_NAMES else edition, cover.root.value)
+
+
+def cover_of(key: Key, correlation_id: str = "") -> Cover:
+    """The cover that addresses an aggregate."""
+    cover = Cover(domain=key.domain, root=UUID(value=key.root), correlation_id=correlation_id)
+    if key.edition != MAIN:
+        cover.edition = Edition(name=key.edition)
+    return cover
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The time that many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _field(tag: bytes, data: bytes) -> bytes:
+    return tag + _varint(len(data)) + data
+
+
+def encode_book(
+    cover: Cover,
+    pages: Sequence[StoredPage],
+    next_sequence: int,
+    snapshot: StoredSnapshot | None = None,
+) -> bytes:
+    """An encoded EventBook of stored pages."""
+    parts = [_field(b"\x0a", codec.encode(cover))]
+    if snapshot is not None:
+        parts.append(_field(b"\x12", snapshot.data))
+    parts += (_field(b"\x1a", page.data) for page in pages)
+    if next_sequence:
+        parts.append(b"\x30" + _varint(next_sequence))
+    return b"".join(parts)
+
+
+def encode_history(history: History) -> bytes:
+    """An encoded EventBook of an aggregate's history."""
+    return encode_book(cover_of(history.key), history.pages, history.next_sequence, history.snapshot)
+
+
+def event_book(
+    cover: Cover,
+    pages: Sequence[StoredPage],
+    next_sequence: int,
+    snapshot: StoredSnapshot | None = None,
+) -> EventBook:
+    """An EventBook of stored pages."""
+    book = EventBook(cover=cover, pages=[codec.decode(EventPage, page.data) for page in pages])
+    book.next_sequence = next_sequence
+    if snapshot is not None:
+        book.snapshot = codec.decode(Snapshot, snapshot.data)
+    return book
+
+
+def history_book(history: History) -> EventBook:
+    """The EventBook a handler gets: cover without correlation id, snapshot, pages, next sequence."""
+    return event_book(cover_of(history.key), history.pages, history.next_sequence, history.snapshot)
+
+
+def stored(pages: Sequence[EventPage], *, state: int = COMMITTED, cascade_id: str = "") -> list[StoredPage]:
+    """Stamped pages as they are stored."""
+    return [
+        StoredPage(page.header.sequence, codec.encode(page), micros(page.created_at), state, cascade_id)
+        for page in pages
+    ]
+
+
+def visible(pages: Sequence[StoredPage], cascade_id: str = "") -> list[StoredPage]:
+    """The pages as one sees them: those of other cascades that are pending, and revoked ones, are NoOp pages."""
+    return [
+        page
+        if page.state == COMMITTED or (page.state != REVOKED and cascade_id and page.cascade_id == cascade_id)
+        else _no_op(page)
+        for page in pages
+    ]
+
+
+def _no_op(page: StoredPage) -> StoredPage:
+    reason = "revoked" if page.state == REVOKED else "uncommitted"
+    event = pack(NoOp(original_sequence=page.sequence, cascade_id=page.cascade_id, reason=reason))
+    held = EventPage(
+        header=PageHeader(sequence=page.sequence), created_at=moment(page.created_at), event=event
+    )
+    held.cascade_id = page.cascade_id
+    return page._replace(data=codec.encode(held))

@@ -1,0 +1,103 @@
+"""What was, or is about to be, stored for one command or fact."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from angzarr.messages import CascadeErrorMode, EventBook, Projection, SyncMode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from angzarr.coordinator.store.records import Key, Operation, StoredPage
+
+
+ASYNC = SyncMode.try_value(SyncMode.ASYNC)
+FAIL_FAST = CascadeErrorMode.try_value(CascadeErrorMode.CASCADE_ERROR_FAIL_FAST)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """In what manner a command or fact runs, handed on to what it causes.
+
+    Attributes:
+        mode: what the caller waits for.
+        errors: what a failing reaction means under CASCADE.
+        depth: how many commands led here.
+        chain: their names, for the error when there are too many.
+        cascade_id: two-phase marking, or ``""``.
+    """
+
+    mode: SyncMode = ASYNC
+    errors: CascadeErrorMode = FAIL_FAST
+    depth: int = 0
+    chain: tuple[str, ...] = ()
+    cascade_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who sent a command, when it was not a client.
+
+    Attributes:
+        component: the saga or process manager.
+        command_index: which of its commands this is, over all pages of its answer.
+        with_commit: what is to be stored in the same transaction as the command's events.
+        flow: how it runs; None for the request's own.
+    """
+
+    component: str = ""
+    command_index: int = 0
+    with_commit: "tuple[Operation, ...]" = ()
+    flow: Flow | None = None
+
+
+CLIENT = Origin()
+
+
+@dataclass(slots=True)
+class Commit:
+    """The new pages of one command or fact.
+
+    Attributes:
+        key: the aggregate.
+        book: the pages with cover, snapshot and next sequence, as answered.
+        stored: the same pages as bytes.
+        flow: how the command ran.
+        position: of the last page in the whole store, once it is stored.
+        work: ids of the outbox rows it left, once it is stored.
+    """
+
+    key: "Key"
+    book: EventBook
+    stored: "list[StoredPage]"
+    flow: Flow
+    position: int = 0
+    work: "list[int]" = field(default_factory=list)
+
+
+class FanOut(Protocol):
+    """What follows from a commit."""
+
+    def plan(self, commit: Commit) -> "Sequence[Operation]":
+        """What to store in the same transaction, so that a crash loses no reaction."""
+
+    def committed(self, commit: Commit) -> None:
+        """It is stored: wake whoever waits for it."""
+
+    async def finish(self, commit: Commit) -> list[Projection]:
+        """Run what the caller waits for; answers what the sync projectors said."""
+
+
+class NoFanOut:
+    """Nothing follows."""
+
+    def plan(self, commit: Commit) -> "Sequence[Operation]":
+        """Nothing to store."""
+        return ()
+
+    def committed(self, commit: Commit) -> None:
+        """Nobody to wake."""
+
+    async def finish(self, commit: Commit) -> list[Projection]:
+        """Nothing to wait for."""
+        return []

@@ -1,0 +1,102 @@
+"""MERGE_COMMUTATIVE: may a stale command be stored, because it changes other fields than what it has not seen?"""
+
+from collections.abc import Sequence
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator.handlers import HandlerEndpoint
+from angzarr.errors import DecodeError
+from angzarr.messages import Any, EventBook, EventPage, ReplayRequest, Snapshot, has_field, sequence_of
+
+
+class CannotCompareError(Exception):
+    """The handler offers no Replay, or its states cannot be compared."""
+
+
+async def overlaps(
+    endpoint: HandlerEndpoint, history: EventBook, expected: int, new: Sequence[EventPage]
+) -> bool:
+    """Whether the new events change a field that the events from ``expected`` on changed too.
+
+    Args:
+        endpoint: the aggregate's handler.
+        history: what it was given; its snapshot must not be younger than ``expected``.
+        expected: the sequence the command was made for.
+        new: what the handler answered.
+
+    Raises:
+        CannotCompareError: the handler has no Replay, or its state is not a message.
+        GRPCError: the handler's own.
+    """
+    if not new:
+        return False
+    seen = [page for page in history.pages if sequence_of(page) < expected]
+    then = await _state(endpoint, history, seen)
+    now = await _state(endpoint, history, history.pages)
+    after = await _state(endpoint, history, [*history.pages, *new])
+    return bool(changed_fields(then, now) & changed_fields(now, after))
+
+
+async def _state(endpoint: HandlerEndpoint, history: EventBook, pages: Sequence[EventPage]) -> Any:
+    request = ReplayRequest(events=list(pages))
+    if has_field(history, "snapshot"):
+        request.base_snapshot = Snapshot(sequence=history.snapshot.sequence, state=history.snapshot.state)
+    try:
+        answer = await endpoint.replay(request)
+    except GRPCError as error:
+        if error.status is Status.UNIMPLEMENTED:
+            raise CannotCompareError from error
+        raise
+    if not has_field(answer, "state"):
+        raise CannotCompareError
+    return answer.state
+
+
+def changed_fields(before: Any, after: Any) -> set[int]:
+    """Numbers of the fields in which two encoded states differ."""
+    if before.type_url != after.type_url:
+        raise CannotCompareError
+    try:
+        old, new = fields(before.value), fields(after.value)
+    except DecodeError as error:
+        raise CannotCompareError from error
+    return {number for number in old.keys() | new.keys() if old.get(number) != new.get(number)}
+
+
+def fields(data: bytes) -> dict[int, bytes]:
+    """An encoded message's fields by number, each with all its bytes in order."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(data):
+        start = at
+        tag, at = _varint(data, at)
+        at = _skip(data, at, tag & 7)
+        found[tag >> 3] = found.get(tag >> 3, b"") + data[start:at]
+    return found
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise DecodeError("truncated varint")
+
+
+def _skip(data: bytes, at: int, kind: int) -> int:
+    if kind == 0:
+        return _varint(data, at)[1]
+    if kind == 2:
+        size, at = _varint(data, at)
+    elif kind in {1, 5}:
+        size = 8 if kind == 1 else 4
+    else:
+        raise DecodeError(f"wire type {kind}")
+    if at + size > len(data):
+        raise DecodeError("truncated field")
+    return at + size
