@@ -181,6 +181,12 @@ def framework_name(type_url_str: str) -> str | None:
     return None
 
 
+def framework_aliases(full_name: str) -> tuple[str, ...]:
+    """Every name a message may be written under: several for a framework message, its own for any other."""
+    short = framework_name(full_name)
+    return (full_name,) if short is None else tuple(package + short for package in _FRAMEWORK_PACKAGES)
+
+
 def is_notification(type_url: str) -> bool:
     """Whether a type URL says rejection Notification, in any of the spellings coordinators use."""
     return framework_name(type_url) == "Notification"
