@@ -1,4 +1,4 @@
-"""The messages of the wire contract and the few of others that we speak. Written by `nox -s protos`; do not edit."""
+"""The messages that angzarr speaks on the wire. Written by `nox -s protos`; do not edit."""
 
 from pathlib import Path
 

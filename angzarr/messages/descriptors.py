@@ -14,7 +14,7 @@ from angzarr import _gen, codec
 
 @dataclass(eq=False, repr=False)
 class _Set(betterproto.Message):
-    file: list[bytes] = betterproto.bytes_field(1)
+    file: list[bytes] = betterproto.bytes_field(1)  # noqa: RUF009
 
 
 @dataclass(eq=False, repr=False)

@@ -10,11 +10,11 @@ from betterproto.lib.google.protobuf import FileDescriptorSet
 from angzarr.cli.compiler.generate import modules
 from angzarr.cli.compiler.naming import all_enums, python_class_name, require_distinct
 from angzarr.cli.compiler.protoc import descriptor_set, require_compiler
-from angzarr.cli.compiler.trees import Tree, name_table, proto_files
+from angzarr.cli.compiler.trees import DESCRIPTORS, Tree, literal, name_table, proto_files
 
 _OWN = "angzarr_client.proto.angzarr"
 
-_ROOT = '''"""The messages of the wire contract and the few of others that we speak. Written by `nox -s protos`; do not edit."""
+_ROOT = '''"""The messages that angzarr speaks on the wire. Written by `nox -s protos`; do not edit."""
 
 from pathlib import Path
 
@@ -57,8 +57,8 @@ def framework_tree(protos: Path) -> Tree:
     table = name_table(own)
     tree: Tree = {
         Path("__init__.py"): _ROOT.encode(),
-        Path("names.py"): _NAMES.format(table=_literal(table), own=_OWN).encode(),
-        Path("descriptors.binpb"): descriptor_set([protos], names, source_info=False),
+        Path("names.py"): _NAMES.format(table=literal(table), own=_OWN).encode(),
+        Path(DESCRIPTORS): descriptor_set([protos], names, source_info=False),
     }
     for module, source in modules(descriptors, table, services=False).items():
         text = _with_aliases(
@@ -84,13 +84,3 @@ def _with_aliases(source: str, enums: dict[str, dict[str, str]]) -> str:
         end = node.end_lineno or node.lineno
         lines[end:end] = ["", *(f"    {full} = {short}" for short, full in enums[node.name].items())]
     return "\n".join(lines) + "\n"
-
-
-def _literal(table: dict[str, dict[str, str]]) -> str:
-    rows = [
-        f"    {package!r}: {{\n"
-        + "".join(f"        {full!r}: {cls!r},\n" for full, cls in names.items())
-        + "    },\n"
-        for package, names in table.items()
-    ]
-    return ("{\n" + "".join(rows) + "}").replace("'", '"')

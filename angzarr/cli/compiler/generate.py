@@ -1,5 +1,6 @@
 """From descriptors to Python source, one module a protobuf package."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -36,11 +37,23 @@ def modules(descriptors: bytes, wanted: Collection[str], *, services: bool = Tru
     written = {
         _module_of(file.name): file.content for file in CodeGeneratorResponse().parse(done.stdout).file
     }
-    return {python_package(name): _with_routes_of(name, written[python_package(name)]) for name in wanted}
+    return {
+        python_package(name): _with_routes_of(name, _robust(written[python_package(name)])) for name in wanted
+    }
 
 
 def _module_of(path: str) -> str:
     return path.replace("\\", "/").removesuffix("__init__.py").strip("/").replace("/", ".")
+
+
+def _robust(source: str) -> str:
+    """Let fields be called like the types that annotations name (``datetime``, ``bytes``, ``int``)."""
+    lines = source.splitlines(keepends=True)
+    start = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    imports = ["from __future__ import annotations\n"]
+    if re.search(r"\bbuiltins\.", source) and "import builtins\n" not in lines:
+        imports.append("\nimport builtins\n")
+    return "".join([*lines[:start], "\n", *imports, *lines[start:]])
 
 
 def _with_routes_of(package: str, source: str) -> str:

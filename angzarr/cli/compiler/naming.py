@@ -1,7 +1,7 @@
 """The Python names that betterproto's plugin gives to what a proto file declares.
 
-The plugin flattens nested messages and re-cases names, so two protobuf names can end in one Python name, and the later class
-would silently replace the earlier. That is found here, before anything is generated.
+The plugin flattens nested messages and re-cases names, so two protobuf names can end in one Python name, and the
+later class would silently replace the earlier. That is found here, before anything is generated.
 """
 
 import keyword
@@ -132,5 +132,5 @@ def _claim(
     if other != name and not same(other, name):
         raise CommandLineError(
             f"{other} and {name} would both become the Python {kind} {key[1]!r}",
-            remedy="rename one of them; Python names are made from protobuf names by dropping dots, underscores and case",
+            remedy="rename one of them: Python names keep neither dots nor underscores nor case",
         )

@@ -1,7 +1,7 @@
 """betterproto's code generator: a FileDescriptorSet on stdin, a CodeGeneratorResponse on stdout.
 
-It runs in a process of its own (``python -m angzarr.cli.compiler.plugin [--without-services]``), because the generator patches
-betterproto's descriptor classes, and only with the patch do these survive being read and written. Beyond
+It runs in a process of its own (``python -m angzarr.cli.compiler.plugin [--without-services]``), because the generator
+patches betterproto's descriptor classes, and only with the patch do these survive being read and written. Beyond
 betterproto's own entry point it looks types up by the packages that exist, where betterproto guesses from upper and
 lower case, and gives an underscore to classes and packages that are named like Python keywords.
 """

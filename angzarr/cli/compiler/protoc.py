@@ -46,6 +46,7 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
             capture_output=True,
             text=True,
             check=False,
+            cwd=directory,  # names are looked up below the roots and never beside whoever calls
         )
         if done.returncode != 0:
             raise CommandLineError(done.stderr.strip() or f"protoc ended with exit code {done.returncode}")
@@ -54,7 +55,7 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
 
 def _arguments(includes: Sequence[Path], files: Sequence[str], target: Path, source_info: bool) -> list[str]:
     return [
-        *(f"--proto_path={include}" for include in includes),
+        *(f"--proto_path={include.resolve()}" for include in includes),
         "--include_imports",
         *(["--include_source_info"] if source_info else []),
         f"--descriptor_set_out={target}",

@@ -1,16 +1,23 @@
 """Directories of generated files: what goes in, and how it gets onto the disk without ever being there by half."""
 
 import ast
+import keyword
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from betterproto.lib.google.protobuf import FileDescriptorProto
 
 from angzarr.cli.compiler.naming import declarations
+from angzarr.cli.errors import CommandLineError
 
 Tree: TypeAlias = dict[Path, bytes]
+
+DESCRIPTORS = "descriptors.binpb"
+REGISTRY = "_registry"
+
+_MARKS = (b"Written by `angzarr protos compile`", b"# This file has been @generated")
 
 
 def proto_files(root: Path) -> list[str]:
@@ -27,26 +34,80 @@ def name_table(files: Iterable[FileDescriptorProto]) -> dict[str, dict[str, str]
     return {package: dict(sorted(table[package].items())) for package in sorted(table)}
 
 
+def literal(table: Mapping[str, Mapping[str, str]]) -> str:
+    """Python source of a table of names."""
+    rows: list[str] = []
+    for package, names in table.items():
+        rows += [
+            f'    "{package}": {{\n',
+            *(f'        "{full}": "{cls}",\n' for full, cls in names.items()),
+            "    },\n",
+        ]
+    return "".join(["{\n", *rows, "}"])
+
+
 def with_packages(tree: Tree) -> Tree:
     """The tree with an empty ``__init__.py`` in every directory that has none."""
     parents = {parent for path in tree for parent in path.parents}
     return {**{parent / "__init__.py": b"" for parent in parents}, **tree}
 
 
-def write_tree(tree: Tree, target: Path) -> None:
-    """Make a directory hold exactly these files; it is replaced as a whole.
+def require_package_path(target: Path) -> None:
+    """Check that a directory's name can be imported.
+
+    Raises:
+        CommandLineError: it cannot.
+    """
+    name = target.resolve().name
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise CommandLineError(
+            f"{target} cannot be a Python package: {name!r} is not an importable name",
+            remedy="choose a name such as 'messages'",
+        )
+
+
+def require_ours(target: Path) -> None:
+    """Check that replacing a directory loses nothing but generated files.
+
+    Raises:
+        CommandLineError: it holds others.
+    """
+    if target.is_file():
+        raise CommandLineError(f"{target} is a file", remedy="give a directory")
+    for found in sorted(target.rglob("*")):
+        if found.is_file() and not _is_generated(found):
+            raise CommandLineError(
+                f"{target} holds {found.relative_to(target)}, which was not generated",
+                remedy="give --out a directory of its own; everything in it is replaced each time",
+            )
+
+
+def _is_generated(path: Path) -> bool:
+    if "__pycache__" in path.parts or path.name == DESCRIPTORS:
+        return True
+    if path.suffix != ".py":
+        return False
+    content = path.read_bytes()
+    return not content.strip() or any(mark in content for mark in _MARKS)
+
+
+def write_tree(tree: Tree, target: Path, check: Callable[[Path], None] = lambda fresh: None) -> None:
+    """Make a directory hold exactly these files; it is replaced as a whole, or left alone.
 
     Args:
         tree: content by relative path.
         target: the directory; replaced if it is there.
+        check: called with the new directory before it takes the place of the old one; what it raises stops it.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as directory:
-        fresh = Path(directory, "new")
+    home = next(parent for parent in target.resolve().parents if parent.is_dir())
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=home) as directory:
+        fresh = Path(directory, "new", target.resolve().name)
         for path, content in tree.items():
             file = fresh / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
+        check(fresh)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(Path(directory, "old"))
         fresh.rename(target)
@@ -55,8 +116,8 @@ def write_tree(tree: Tree, target: Path) -> None:
 def differences(tree: Tree, target: Path) -> list[Path]:
     """Files of a directory that are missing, left over, or other than the tree says.
 
-    Python files are compared by what they say and not by their layout, so that the version of the code formatter does not
-    matter.
+    Python files are compared by what they say and not by their layout, so that the version of the code formatter
+    does not matter.
     """
     present = {found.relative_to(target) for found in target.rglob("*") if _is_content(found)}
     changed = {

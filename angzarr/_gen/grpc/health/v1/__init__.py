@@ -3,6 +3,8 @@
 # plugin: python-betterproto
 # This file has been @generated
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import betterproto
