@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         uuid_str_for,
     )
     from angzarr.testing.context import ScenarioContext
+    from angzarr.testing.strategies import messages
 
 _MODULES = {
     "angzarr.testing.builders": """
@@ -30,6 +31,7 @@ _MODULES = {
         make_timestamp pack_event testing_pack_event uuid_for uuid_obj_for uuid_str_for
     """,
     "angzarr.testing.context": "ScenarioContext",
+    "angzarr.testing.strategies": "messages",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -42,6 +44,7 @@ __all__ = [
     "make_event_book",
     "make_event_page",
     "make_timestamp",
+    "messages",
     "pack_event",
     "testing_pack_event",
     "uuid_for",
@@ -55,7 +58,14 @@ def __getattr__(name: str) -> object:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(home), name)
+    try:
+        value = getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ImportError(
+            f"angzarr.testing.{name} needs hypothesis: pip install 'angzarr[testing]'"
+        ) from error
     globals()[name] = value
     return value
 
