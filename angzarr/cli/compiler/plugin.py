@@ -61,7 +61,7 @@ def use_python_packages(files: Iterable[FileDescriptorProto]) -> None:
 
 def main(*, services: bool) -> None:
     """Generate the modules of the files on stdin."""
-    models.monkey_patch_oneof_index()
+    models.monkey_patch_oneof_index()  # type: ignore[no-untyped-call]
     files = FileDescriptorSet().parse(sys.stdin.buffer.read()).file
     use_python_packages(files)
     if not services:
