@@ -1,0 +1,175 @@
+"""EmbeddedCoordinator: an application running in this process."""
+
+import signal
+import uuid
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from angzarr.coordinator import books, errors
+from angzarr.coordinator.commands import CommandPipeline
+from angzarr.coordinator.config import CoordinatorConfig
+from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.facts import FactPipeline
+from angzarr.coordinator.handlers import Components, HandlerEndpoint
+from angzarr.coordinator.listening import listen, server_for
+from angzarr.coordinator.local import components_of
+from angzarr.coordinator.queries import Queries
+from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
+from angzarr.coordinator.speculation import CompensationPipeline, Speculation
+from angzarr.coordinator.store import MEMORY, SqliteStore, Store
+from angzarr.coordinator.store.records import MAIN, Key
+from angzarr.errors import ClientError
+from angzarr.messages import EventBook, Query
+from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY
+
+if TYPE_CHECKING:
+    from angzarr.app import App
+    from angzarr.client import DomainClient
+    from angzarr.server.grpc_server import GrpcServer
+
+Endpoint = str | HandlerEndpoint
+
+
+class EmbeddedCoordinator:
+    """Runs an application in this process, on SQLite, for as long as the ``async with`` block lasts.
+
+    Args:
+        app: the application; None for one of remote handlers only.
+        store: path of the database file, made where missing; ``":memory:"`` (the default) for none; or a Store.
+        uds_base: directory for one Unix socket per domain, ``ch-<domain>.sock``; None (the default) for none.
+        tcp: ``host:port`` to serve every domain on, port 0 for a free one; None (the default) for none.
+        handlers: domain → endpoint of a business server in another process or language, such as
+            ``"127.0.0.1:50303"``.
+        config: limits, timings and durability.
+
+    Entering raises:
+        StoreOpenError: STORE_LOCKED, STORE_NOT_SQLITE, STORE_FOREIGN, STORE_SCHEMA_NEWER, STORE_UNWRITABLE.
+        ClientError: BIND_FAILED, an address is in use.
+
+    ::
+
+        async with EmbeddedCoordinator(app) as coordinator:
+            player = coordinator.client("player")
+            await player.send(RegisterPlayer(name="alice"), root=alice)
+    """
+
+    def __init__(
+        self,
+        app: "App | None" = None,
+        *,
+        store: str | Path | Store = MEMORY,
+        uds_base: str | Path | None = None,
+        tcp: str | None = None,
+        handlers: Mapping[str, Endpoint] | None = None,
+        config: CoordinatorConfig | None = None,
+    ) -> None:
+        self.app = app
+        self.config = config or CoordinatorConfig()
+        self._store: Store = SqliteStore(store, self.config.store) if isinstance(store, str | Path) else store
+        self._uds_base = None if uds_base is None else str(uds_base)
+        self._tcp = tcp
+        self._remote = dict(handlers or {})
+        self._stack: AsyncExitStack | None = None
+        self._server: GrpcServer | None = None
+        self.components = self._components()
+
+    def _components(self) -> Components:
+        known = components_of(self.app.routers if self.app is not None else ())
+        endpoints: dict[str, HandlerEndpoint] = {}
+        for domain, endpoint in self._remote.items():
+            if domain in known.command_handlers:
+                raise ClientError(
+                    f"domain {domain!r} has handlers in the application and a remote endpoint: leave one out",
+                    code=errors.COORDINATOR_CONFIG,
+                    details={"domain": domain},
+                )
+            endpoints[domain] = _endpoint(endpoint)
+        return replace(known, command_handlers={**known.command_handlers, **endpoints})
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise ClientError(
+                "this coordinator runs already: make another one", code=errors.COORDINATOR_CONFIG
+            )
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        await self._store.open()
+        stack.push_async_callback(self._store.close)
+        engine = self.engine = Engine(self._store, self.components, self.config)
+        self.commands = CommandHandlerCoordinatorService(
+            CommandPipeline(engine), FactPipeline(engine), Speculation(engine), CompensationPipeline(engine)
+        )
+        self.queries = EventQueryService(Queries(self._store))
+        if self._uds_base is not None or self._tcp is not None:
+            services = [(COMMAND_HANDLER_COORDINATOR, self.commands), (EVENT_QUERY, self.queries)]
+            self._server = await stack.enter_async_context(server_for(services, self.config.serving))
+            await listen(self._server, self.components.domains, self._uds_base, self._tcp)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            with anyio.CancelScope(shield=True):
+                await stack.__aexit__(kind, error, trace)
+        self._server = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """What is bound: ``unix:/path`` and ``host:port``, ports as the system chose them."""
+        return [] if self._server is None else list(self._server.addresses)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Every domain of the application, sorted."""
+        return self.components.domains
+
+    def client(self, domain: str) -> "DomainClient":
+        """A client of a domain that calls this coordinator directly, without sockets.
+
+        Args:
+            domain: one of the application's.
+        """
+        from angzarr.client import CommandHandlerClient, DomainClient, QueryClient
+
+        return DomainClient.from_clients(
+            CommandHandlerClient.from_stub(self.commands), QueryClient.from_stub(self.queries)
+        )
+
+    async def events(self, domain: str, root: uuid.UUID | bytes, *, edition: str = "") -> EventBook:
+        """An aggregate's events, from the first.
+
+        Args:
+            domain: the aggregate's domain.
+            root: its root.
+            edition: a timeline other than main.
+
+        Raises:
+            GRPCError: grpclib's; INVALID_ARGUMENT, a name is malformed.
+        """
+        raw = root.bytes if isinstance(root, uuid.UUID) else root
+        return await self.queries.get_event_book(
+            Query(cover=books.cover_of(Key(domain, edition or MAIN, raw)))
+        )
+
+    async def serve_forever(self) -> None:
+        """Wait until cancelled, or until SIGTERM or SIGINT arrives; leaving the block then stops gracefully."""
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                return
+
+
+def _endpoint(endpoint: Endpoint) -> HandlerEndpoint:
+    if isinstance(endpoint, str):
+        raise ClientError(f"remote handlers are not reached yet: {endpoint}", code=errors.COORDINATOR_CONFIG)
+    return endpoint

@@ -1,0 +1,30 @@
+"""Where the coordinator listens: one socket per domain, and one port for all."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from angzarr.coordinator.config import ServingConfig
+from angzarr.coordinator.wire import served
+from angzarr.messages.services import Service
+from angzarr.server.grpc_server import GrpcServer
+from angzarr.server.options import ServerOptions
+
+
+def server_for(services: Iterable[tuple[Service, object]], config: ServingConfig) -> GrpcServer:
+    """A server of the coordinator's services, listening nowhere yet."""
+    options = ServerOptions(max_message_bytes=config.max_message_bytes, grace=config.grace)
+    return GrpcServer(served(services, config.max_details_bytes), options=options)
+
+
+async def listen(server: GrpcServer, domains: Iterable[str], uds_base: str | None, tcp: str | None) -> None:
+    """Bind what was asked for: ``ch-<domain>.sock`` below ``uds_base`` for each domain, and ``tcp``.
+
+    Raises:
+        ClientError: BIND_FAILED, an address is in use or cannot be made.
+        InvalidArgumentError: ENDPOINT_INVALID_URI.
+    """
+    if uds_base is not None:
+        for domain in domains:
+            await server.listen(f"unix:{Path(uds_base) / f'ch-{domain}.sock'}")
+    if tcp is not None:
+        await server.listen(tcp)

@@ -1,0 +1,155 @@
+"""Routers of this process behind the seam: no sockets, no encoding."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator.handlers import (
+    Components,
+    HandlerEndpoint,
+    ProcessManagerComponent,
+    ProjectorComponent,
+    SagaComponent,
+    UpcasterEndpoint,
+)
+from angzarr.messages import (
+    BusinessResponse,
+    ContextualCommand,
+    EventBook,
+    FactRequest,
+    ProcessManagerHandleRequest,
+    ProcessManagerHandleResponse,
+    Projection,
+    ReplayRequest,
+    ReplayResponse,
+    SagaHandleRequest,
+    SagaResponse,
+    UpcastRequest,
+    UpcastResponse,
+)
+
+T = TypeVar("T")
+
+
+class Routed(Protocol):
+    """What every runtime router has."""
+
+    kind: str
+    handlers: tuple[Any, ...]
+
+
+async def _told(operation: Awaitable[T]) -> T:
+    """Await a router's answer; whatever it raises becomes the status it would have on the wire."""
+    from angzarr.router.status import status_of
+
+    try:
+        return await operation
+    except GRPCError as error:
+        raise status_of(error) from error
+    except Exception as error:
+        raise status_of(error) from error
+
+
+class LocalHandler:
+    """A command handler router."""
+
+    def __init__(self, router: Any) -> None:
+        self.router = router
+
+    async def handle(self, request: ContextualCommand) -> BusinessResponse:
+        """See HandlerEndpoint.handle."""
+        return await _told(self.router.dispatch(request))
+
+    async def handle_fact(self, request: FactRequest) -> EventBook:
+        """See HandlerEndpoint.handle_fact."""
+        if not self.router.supports_handle_fact():
+            raise GRPCError(Status.UNIMPLEMENTED, "no handler of this domain has @handles_fact methods")
+        return await _told(self.router.dispatch_fact(request))
+
+    async def replay(self, request: ReplayRequest) -> ReplayResponse:
+        """See HandlerEndpoint.replay."""
+        if not self.router.supports_replay():
+            raise GRPCError(Status.UNIMPLEMENTED, "no handler of this domain has supports_replay=True")
+        return await _told(self.router.dispatch_replay(request))
+
+
+class LocalSaga:
+    """A saga router."""
+
+    def __init__(self, router: Any) -> None:
+        self.router = router
+
+    async def handle(self, request: SagaHandleRequest) -> SagaResponse:
+        """See SagaEndpoint.handle."""
+        return await _told(self.router.dispatch(request))
+
+
+class LocalProcessManager:
+    """A process manager router."""
+
+    def __init__(self, router: Any) -> None:
+        self.router = router
+
+    async def handle(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
+        """See ProcessManagerEndpoint.handle."""
+        return await _told(self.router.dispatch(request))
+
+
+class LocalProjector:
+    """A projector router."""
+
+    def __init__(self, router: Any) -> None:
+        self.router = router
+
+    async def handle(self, book: EventBook) -> Projection:
+        """See ProjectorEndpoint.handle."""
+        return await _told(self.router.dispatch(book))
+
+    async def handle_speculative(self, book: EventBook) -> Projection:
+        """See ProjectorEndpoint.handle_speculative."""
+        return await _told(self.router.dispatch(book, speculative=True))
+
+
+class LocalUpcaster:
+    """An upcaster router."""
+
+    def __init__(self, router: Any) -> None:
+        self.router = router
+
+    async def upcast(self, request: UpcastRequest) -> UpcastResponse:
+        """See UpcasterEndpoint.upcast."""
+        return await _told(self.router.dispatch(request))
+
+
+def components_of(routers: Iterable[Any]) -> Components:
+    """What the routers of an application are to the coordinator: each class of a router by its own name."""
+    commands: dict[str, HandlerEndpoint] = {}
+    upcasters: dict[str, UpcasterEndpoint] = {}
+    sagas: list[SagaComponent] = []
+    managers: list[ProcessManagerComponent] = []
+    projectors: list[ProjectorComponent] = []
+    for router in routers:
+        if router.kind == "command_handler":
+            commands.update({info.domain: LocalHandler(router) for info in router.handlers})
+        elif router.kind == "upcaster":
+            upcasters.update({info.domain: LocalUpcaster(router) for info in router.handlers})
+        for one, info in _single(router):
+            if router.kind == "saga":
+                sagas.append(SagaComponent(info.name, info.source, LocalSaga(one), info.targets))
+            elif router.kind == "process_manager":
+                managers.append(
+                    ProcessManagerComponent(
+                        info.name, info.pm_domain, info.sources, LocalProcessManager(one), info.targets
+                    )
+                )
+            elif router.kind == "projector":
+                projectors.append(ProjectorComponent(info.name, info.domains, LocalProjector(one), info.cls))
+    return Components(commands, tuple(sagas), tuple(managers), tuple(projectors), upcasters)
+
+
+def _single(router: Any) -> list[tuple[Any, Any]]:
+    """Routers of one class each, so that each class has its own positions, retries and dead letters."""
+    only: Callable[[int], Any] | None = getattr(router, "only", None)
+    return [(router if only is None else only(number), info) for number, info in enumerate(router.handlers)]

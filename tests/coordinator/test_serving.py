@@ -1,0 +1,169 @@
+"""The coordinator on sockets, called by grpcio's C core as the foreign client."""
+
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any as Anything
+
+import anyio
+import grpc
+import grpc.aio
+import pytest
+
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ServingConfig
+from angzarr.errors import ClientError
+from angzarr.messages import (
+    AggregateRoot,
+    CommandRequest,
+    CommandResponse,
+    Empty,
+    EventBook,
+    MergeStrategy,
+    Query,
+    SequenceRange,
+    SequenceSet,
+    TemporalQuery,
+    decode,
+    encode,
+)
+from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY, Rpc
+from tests.coordinator.conftest import ALICE, BOB, Account, amounts, command, cover, request
+
+HANDLE = COMMAND_HANDLER_COORDINATOR.rpcs["HandleCommand"]
+
+
+def stub(channel: grpc.aio.Channel, rpc: Rpc) -> grpc.aio.UnaryUnaryMultiCallable:
+    kind = (
+        channel.stream_stream
+        if rpc.client_streaming
+        else channel.unary_stream
+        if rpc.server_streaming
+        else channel.unary_unary
+    )
+    return kind(
+        rpc.path, request_serializer=encode, response_deserializer=lambda data: decode(rpc.response, data)
+    )
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[EmbeddedCoordinator]:
+    async with EmbeddedCoordinator(
+        handlers={"account": Account()}, store=tmp_path / "e.db", uds_base=tmp_path, tcp="127.0.0.1:0"
+    ) as coordinator:
+        yield coordinator
+
+
+@pytest.fixture(params=["unix", "tcp"])
+async def channel(
+    request: pytest.FixtureRequest, running: EmbeddedCoordinator
+) -> AsyncIterator[grpc.aio.Channel]:
+    address = running.addresses[0 if request.param == "unix" else 1]
+    async with grpc.aio.insecure_channel(address) as opened:
+        yield opened
+
+
+def deposit(amount: int, **fields: Anything) -> CommandRequest:
+    return request(command("Deposit", amount, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES), **fields)
+
+
+async def test_a_command_and_a_query_over_the_wire(channel: grpc.aio.Channel) -> None:
+    response: CommandResponse = await stub(channel, HANDLE)(
+        deposit(5), metadata=[("x-correlation-id", "c-1"), ("traceparent", "00-1-2-01")]
+    )
+    assert amounts(response.events) == [(0, "Deposited 5")]
+    book: EventBook = await stub(channel, EVENT_QUERY.rpcs["GetEventBook"])(Query(cover=cover()))
+    assert amounts(book) == [(0, "Deposited 5")]
+
+
+async def test_a_mismatch_carries_the_raw_book(channel: grpc.aio.Channel) -> None:
+    await stub(channel, HANDLE)(deposit(5))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub(channel, HANDLE)(
+            request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
+        )
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert caught.value.details() == "Sequence mismatch: command expects 7, aggregate at 1"
+    trailers = dict(caught.value.trailing_metadata() or ())
+    assert amounts(decode(EventBook, trailers["grpc-status-details-bin"])) == [(0, "Deposited 5")]
+
+
+async def test_a_mismatch_of_a_large_aggregate_leaves_the_book_out(channel: grpc.aio.Channel) -> None:
+    many = [command("Deposit", 5, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES)] * 100
+    for _ in range(2):
+        await stub(channel, HANDLE)(request(*many))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub(channel, HANDLE)(
+            request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
+        )
+    assert caught.value.details() == "Sequence mismatch: command expects 7, aggregate at 200"
+    assert "grpc-status-details-bin" not in dict(caught.value.trailing_metadata() or ())
+
+
+async def test_streaming_queries(channel: grpc.aio.Channel) -> None:
+    await stub(channel, HANDLE)(deposit(5, to=cover(correlation_id="c-1")))
+    await stub(channel, HANDLE)(deposit(6, to=cover(BOB, correlation_id="c-1")))
+    roots: list[AggregateRoot] = [
+        root async for root in stub(channel, EVENT_QUERY.rpcs["GetAggregateRoots"])(Empty())
+    ]
+    assert [(root.domain, root.root.value) for root in roots] == [("account", ALICE), ("account", BOB)]
+    found = Query(cover=cover(correlation_id="c-1"))
+    books = [book async for book in stub(channel, EVENT_QUERY.rpcs["GetEvents"])(found)]
+    assert [(book.cover.root.value, book.next_sequence) for book in books] == [(ALICE, 1), (BOB, 1)]
+    call = stub(channel, EVENT_QUERY.rpcs["Synchronize"])(
+        iter([Query(cover=cover()), Query(cover=cover(BOB))])
+    )
+    assert [amounts(book) async for book in call] == [[(0, "Deposited 5")], [(0, "Deposited 6")]]
+
+
+async def test_a_message_above_the_limit_is_refused_and_the_connection_lives(tmp_path: Path) -> None:
+    config = CoordinatorConfig(serving=ServingConfig(max_message_bytes=1000))
+    async with (
+        EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0", config=config) as running,
+        grpc.aio.insecure_channel(running.addresses[0]) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub(channel, HANDLE)(request(*[command("Deposit", 5)] * 100))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await stub(channel, HANDLE)(deposit(5))
+
+
+async def test_socket_files_are_private_and_go_with_the_coordinator(tmp_path: Path) -> None:
+    socket = anyio.Path(tmp_path / "sockets" / "ch-account.sock")
+    async with EmbeddedCoordinator(handlers={"account": Account()}, uds_base=tmp_path / "sockets") as running:
+        assert running.addresses == [f"unix:{socket}"]
+        assert stat.S_IMODE((await socket.stat()).st_mode) == 0o600
+    assert not await socket.exists()
+    assert running.addresses == []
+
+
+async def test_a_live_socket_is_not_taken_over(running: EmbeddedCoordinator, tmp_path: Path) -> None:
+    with pytest.raises(ClientError) as caught:
+        async with EmbeddedCoordinator(handlers={"account": Account()}, uds_base=tmp_path):
+            pass
+    assert caught.value.code == "BIND_FAILED"
+    async with grpc.aio.insecure_channel(running.addresses[0]) as channel:
+        await stub(channel, HANDLE)(deposit(5))
+
+
+async def test_nothing_listens_unless_asked_to() -> None:
+    async with EmbeddedCoordinator(handlers={"account": Account()}) as running:
+        assert running.addresses == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"range": SequenceRange(lower=2)}, [2, 3]),
+        ({"range": SequenceRange(lower=1, upper=2)}, [1, 2]),
+        ({"sequences": SequenceSet(values=[3, 9, 0])}, [0, 3]),
+        ({"temporal": TemporalQuery(as_of_sequence=1)}, [0, 1]),
+    ],
+)
+async def test_selections(
+    running: EmbeddedCoordinator, selection: dict[str, object], expected: list[int]
+) -> None:
+    await running.commands.handle_command(request(*[command("Deposit", 1)] * 4))
+    book = await running.queries.get_event_book(Query(cover=cover(), **selection))  # type: ignore[arg-type]
+    assert [page.header.sequence for page in book.pages] == expected
+    assert book.next_sequence == 4
