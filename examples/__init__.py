@@ -1,0 +1,1 @@
+"""Applications that show angzarr in use; `examples.poker` is the full one."""

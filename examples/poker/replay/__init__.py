@@ -1,0 +1,1 @@
+"""The main job of the example: recorded hands become commands, and the stored events must give the recorded result."""
