@@ -1,1 +1,49 @@
 """Routers on the wire: serving, health, readiness, transport, reflection, logs."""
+
+from angzarr.server.grpc_server import GrpcServer, Servable
+from angzarr.server.handle import ServerHandle
+from angzarr.server.health import HealthService
+from angzarr.server.logs import configure_logging
+from angzarr.server.options import ServerOptions
+from angzarr.server.reflection import ReflectionService
+from angzarr.server.runners import (
+    run_command_handler_server,
+    run_process_manager_server,
+    run_projector_server,
+    run_saga_server,
+    run_server,
+    run_upcaster_server,
+)
+from angzarr.server.serve import create_server, serve
+from angzarr.server.transport import (
+    DEFAULT_BIND_HOST,
+    ENV_BIND_ADDRESS,
+    ServerConfig,
+    cleanup_socket,
+    get_transport_config,
+    resolve_bind_address,
+)
+
+__all__ = [
+    "DEFAULT_BIND_HOST",
+    "ENV_BIND_ADDRESS",
+    "GrpcServer",
+    "HealthService",
+    "ReflectionService",
+    "Servable",
+    "ServerConfig",
+    "ServerHandle",
+    "ServerOptions",
+    "cleanup_socket",
+    "configure_logging",
+    "create_server",
+    "get_transport_config",
+    "resolve_bind_address",
+    "run_command_handler_server",
+    "run_process_manager_server",
+    "run_projector_server",
+    "run_saga_server",
+    "run_server",
+    "run_upcaster_server",
+    "serve",
+]

@@ -8,10 +8,10 @@
         ...
         await server.drain(grace=5.0)                       # or leave the block: drains with options.grace
 
-Draining, in order: stop listening and remove socket files; refuse new calls with REFUSED_STREAM, which says that they were
-not executed; let calls in flight finish within the grace period, then answer them UNAVAILABLE; GOAWAY to each connection
-once it is idle; wait for the clients to hang up, at most until the grace period ends. Nothing that a client does or omits
-makes it take longer.
+Draining, in order: stop listening and remove socket files; refuse new calls with REFUSED_STREAM, which says that
+they were not executed; let calls in flight finish within the grace period, then answer them UNAVAILABLE; GOAWAY to
+each connection once it is idle; wait for the clients to hang up, at most until the grace period ends. Nothing that a
+client does or omits makes it take longer.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from grpclib.const import Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError
 
+from angzarr.codec import GrpcCodec
 from angzarr.errors import InvalidArgumentError
 from angzarr.log import get_logger
 from angzarr.server.addresses import Listener, bind, parse_bind_address
@@ -72,12 +73,13 @@ class GrpcServer:
         quiet = _methods(background)
         self.serving = Serving(
             methods=_methods([*services, *background]),
-            codec=codec or _own_codec(),
+            codec=codec or GrpcCodec(),
             options=self.options,
             status_of=status_of or self._status_of,
             background=frozenset(quiet),
         )
         self.draining = False
+        self._hurried = False
         self._config = Configuration(
             _keepalive_time=self.options.keepalive_time,
             _keepalive_timeout=self.options.keepalive_timeout,
@@ -158,6 +160,11 @@ class GrpcServer:
                 connection.abort()
             self._stopped.set()
 
+    def abort(self) -> None:
+        """End the grace period of a drain now."""
+        self._hurried = True
+        self._changed.set()
+
     async def wait_stopped(self) -> None:
         """Wait until the server has been drained."""
         await self._stopped.wait()
@@ -199,7 +206,7 @@ class GrpcServer:
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                while not done():
+                while not done() and not self._hurried:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -233,12 +240,6 @@ class GrpcServer:
         self._calls.discard(call)
         if self.draining:
             self._changed.set()
-
-
-def _own_codec() -> CodecBase:
-    from angzarr.codec import GrpcCodec
-
-    return GrpcCodec()
 
 
 def _methods(services: Iterable[Servable]) -> dict[str, Handler]:

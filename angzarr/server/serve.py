@@ -1,0 +1,182 @@
+"""Routers as a server process: bound by the environment, healthy when ready, drained on SIGTERM and SIGINT."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, overload
+
+import anyio
+
+from angzarr.errors import InvalidArgumentError
+from angzarr.log import get_logger
+from angzarr.server import environment
+from angzarr.server.grpc_server import GrpcServer, Servable
+from angzarr.server.handle import ServerHandle
+from angzarr.server.health import HealthService
+from angzarr.server.options import ServerOptions
+from angzarr.server.readiness import Probe, TransportProbe, output_probes, probe_config_from_env
+from angzarr.server.reflection import ReflectionService
+from angzarr.server.signals import StopSignals
+from angzarr.server.transport import transport_of_environment
+
+log = get_logger(__name__)
+
+NOTICE = 0.1
+"""Seconds between NOT_SERVING and the end of listening, so that whoever checks health learns of it first."""
+
+
+_OF_OUR_OWN = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
+
+
+@overload
+def create_server(
+    services: Servable | Iterable[Servable],
+    service_name: str = "",
+    /,
+    *,
+    address: str | None = None,
+    options: ServerOptions | None = None,
+) -> ServerHandle: ...
+@overload
+def create_server(
+    services: Callable[[Any], Servable] | None,
+    servicer: Any,
+    service_name: str = "",
+    *,
+    address: str | None = None,
+    options: ServerOptions | None = None,
+) -> ServerHandle: ...
+def create_server(
+    services: Any,
+    servicer: Any = "",
+    service_name: str = "",
+    *,
+    address: str | None = None,
+    options: ServerOptions | None = None,
+) -> ServerHandle:
+    """A server of routers or other services, with health and reflection; not started. Call it inside a running loop.
+
+    Health starts as NOT_SERVING for ``""``, for the bare and the full name of each service, and for ``service_name``.
+
+    Args:
+        services: what to serve; or, as in the reference client, None or a callable that makes a grpclib service of the
+            next argument.
+        servicer: in the second form, what to serve.
+        service_name: a further name for health.
+        address: where to listen; by default what the environment says, see `angzarr.server.transport`.
+        options: limits and timings; the message size comes from the environment by default.
+
+    Raises:
+        InvalidArgumentError: INVALID_PORT, INVALID_ENVIRONMENT or ENDPOINT_INVALID_URI.
+    """
+    if isinstance(servicer, str):
+        served, name = _listed(services), servicer or service_name
+    else:
+        served, name = [servicer if services is None else services(servicer)], service_name
+    options = options or ServerOptions(max_message_bytes=environment.message_limit())
+    return build(served, name, address or transport_of_environment()[1], options)
+
+
+async def serve(
+    *routers_or_app: Any,
+    address: str | None = None,
+    health_service: str | None = None,
+    grace: float = 5.0,
+) -> None:
+    """Serve until SIGTERM, SIGINT or cancellation, then drain.
+
+    Stopping: health says NOT_SERVING, no new calls are accepted, calls in flight finish within the grace period, the
+    socket file goes. A second signal ends the grace period.
+
+    Args:
+        routers_or_app: built routers, of any kinds, an ``App``, or other grpclib services.
+        address: ``"host:port"`` (0 for any free port) or ``"unix:/path"``; by default what the environment says, see
+            `angzarr.server.transport`.
+        health_service: a further name for health, beside ``""`` and the services' names.
+        grace: seconds that calls in flight get when the server stops.
+
+    Raises:
+        InvalidArgumentError: nothing to serve, two routers of one kind, or a wrong address or environment.
+        ClientError: BIND_FAILED, the address cannot be listened on.
+    """
+    options = ServerOptions(max_message_bytes=environment.message_limit(), grace=grace)
+    where = address or transport_of_environment()[1]
+    handle = build(list(_flattened(routers_or_app)), health_service or "", where, options)
+    await run(handle, log, {"services": handle.server.services})
+
+
+async def run(handle: ServerHandle, logger: Any, context: Mapping[str, Any]) -> None:
+    """Start a server, supervise it, wait for a reason to stop, drain it.
+
+    Args:
+        handle: what `create_server` returned.
+        logger: has ``info(event, **context)``; told ``server_started`` and ``server_shutdown``.
+        context: what goes into both.
+
+    Raises:
+        ClientError: as `ServerHandle.start`, or INVALID_ENVIRONMENT.
+    """
+    interval, limit = probe_config_from_env()
+    with StopSignals() as signals:
+        await handle.start()
+        logger.info("server_started", address=", ".join(handle.server.addresses), **context)
+        supervisor = asyncio.create_task(handle.supervise(interval, limit), name="readiness")
+        supervisor.add_done_callback(lambda _: signals.stop.set())
+        try:
+            await signals.stop.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                supervisor.cancel()
+                await _stop(handle, signals)
+                logger.info("server_shutdown", address=handle.address, **context)
+        if not supervisor.cancelled():
+            supervisor.result()
+
+
+async def _stop(handle: ServerHandle, signals: StopSignals) -> None:
+    hurry = asyncio.create_task(signals.hurry.wait(), name="hurry")
+    hurry.add_done_callback(lambda task: None if task.cancelled() else handle.server.abort())
+    await handle.stop(notice=min(NOTICE, handle.server.options.grace))
+    hurry.cancel()
+
+
+def build(services: list[Servable], name: str, address: str, options: ServerOptions | None) -> ServerHandle:
+    full_names = sorted({path.split("/")[1] for service in services for path in service.__mapping__()})
+    if not full_names:
+        raise InvalidArgumentError("there is nothing to serve: pass built routers, an App, or gRPC services")
+    bare_names = [full.rpartition(".")[2] for full in full_names]
+    health = HealthService(dict.fromkeys(["", *full_names, *bare_names, name]))
+    reflection = ReflectionService([*full_names, *_OF_OUR_OWN])
+    transport, signal = TransportProbe.new()
+    return ServerHandle(
+        server=GrpcServer([*services, reflection], background=[health], options=options),
+        address=address,
+        transport_signal=signal,
+        health_servicer=health,
+        probes=[transport, *(_probes_of(services) if outputs is None else outputs)],
+    )
+
+
+def _probes_of(services: Iterable[Any]) -> list[Probe]:
+    routers = [service for service in services if hasattr(service, "sync_output_domains")]
+    domains = [domain for router in routers for domain in router.sync_output_domains()]
+    return output_probes(domains, bus=any(router.has_async_outputs() for router in routers))
+
+
+def _flattened(items: Iterable[Any]) -> Iterator[Servable]:
+    for item in items:
+        if hasattr(item, "__mapping__"):
+            yield item
+        elif hasattr(item, "routers"):
+            yield from item.routers
+        else:
+            raise InvalidArgumentError(
+                f"{item!r} cannot be served: pass built routers, an App, or gRPC services"
+            )
+
+
+def _listed(services: Any) -> list[Servable]:
+    return list(_flattened([services] if hasattr(services, "__mapping__") else services))
