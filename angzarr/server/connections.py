@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, H2Protocol
+from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol
 from grpclib.protocol import Stream as WireStream
 from h2.config import H2Configuration
 from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame
 
@@ -39,6 +40,17 @@ class Owner(Protocol):
     def call_ended(self, call: Call) -> None: ...
 
 
+class _Events(EventsProcessor):
+    """grpclib's, for which a frame it does not know is a crash and a client's GOAWAY the end of every call."""
+
+    def process(self, event: Event) -> None:
+        if type(event) in getattr(self, "processors", ()):  # grpclib deletes the table on closing
+            super().process(event)
+
+    def process_connection_terminated(self, event: ConnectionTerminated) -> None:
+        """The client will make no new calls; it still wants the answers of those it made, then hangs up."""
+
+
 class ServerConnection(H2Protocol):
     """The server's end of one HTTP/2 connection."""
 
@@ -52,6 +64,9 @@ class ServerConnection(H2Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
+        self.processor = _Events(self.calls, self.connection)
+        # h2 takes a GOAWAY for the end of the connection and refuses every frame after it
+        self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -102,6 +117,10 @@ class ServerConnection(H2Protocol):
         """Close the connection now, whatever the client has not read."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _goaway(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
+    return [], [ConnectionTerminated()]
 
 
 class _Calls(AbstractHandler):

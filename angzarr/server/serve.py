@@ -143,7 +143,26 @@ async def _stop(handle: ServerHandle, signals: StopSignals) -> None:
     hurry.cancel()
 
 
-def build(services: list[Servable], name: str, address: str, options: ServerOptions | None) -> ServerHandle:
+def build(
+    services: list[Servable],
+    name: str,
+    address: str,
+    options: ServerOptions | None = None,
+    *,
+    outputs: Iterable[Probe] | None = None,
+) -> ServerHandle:
+    """A server of these services with health, reflection and readiness probes, for an address.
+
+    Args:
+        services: routers and other grpclib services.
+        name: a further name for health; may be empty.
+        address: where to listen.
+        options: limits and timings.
+        outputs: probes of what the services need; by default of what the routers among them send to.
+
+    Raises:
+        InvalidArgumentError: there is nothing to serve, or two services claim one method.
+    """
     full_names = sorted({path.split("/")[1] for service in services for path in service.__mapping__()})
     if not full_names:
         raise InvalidArgumentError("there is nothing to serve: pass built routers, an App, or gRPC services")
