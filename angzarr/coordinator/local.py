@@ -1,6 +1,6 @@
 """Routers of this process behind the seam: no sockets, no encoding."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from grpclib import GRPCError
@@ -151,5 +151,6 @@ def components_of(routers: Iterable[Any]) -> Components:
 
 def _single(router: Any) -> list[tuple[Any, Any]]:
     """Routers of one class each, so that each class has its own positions, retries and dead letters."""
-    only: Callable[[int], Any] | None = getattr(router, "only", None)
-    return [(router if only is None else only(number), info) for number, info in enumerate(router.handlers)]
+    if router.handler_count() == 1:
+        return [(router, router.handlers[0])]
+    return [(router.only(info.name), info) for info in router.handlers]

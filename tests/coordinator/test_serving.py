@@ -1,13 +1,14 @@
 """The coordinator on sockets, called by grpcio's C core as the foreign client."""
 
+import contextlib
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any as Anything
 
 import anyio
+import anyio.to_thread
 import grpc
-import grpc.aio
 import pytest
 
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ServingConfig
@@ -32,17 +33,40 @@ from tests.coordinator.conftest import ALICE, BOB, Account, amounts, command, co
 HANDLE = COMMAND_HANDLER_COORDINATOR.rpcs["HandleCommand"]
 
 
-def stub(channel: grpc.aio.Channel, rpc: Rpc) -> grpc.aio.UnaryUnaryMultiCallable:
-    kind = (
-        channel.stream_stream
-        if rpc.client_streaming
-        else channel.unary_stream
-        if rpc.server_streaming
-        else channel.unary_unary
-    )
-    return kind(
-        rpc.path, request_serializer=encode, response_deserializer=lambda data: decode(rpc.response, data)
-    )
+class Foreign:
+    """A grpcio client, in threads: its asyncio flavour blocks the loop when it shuts down."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(address)
+
+    async def call(self, rpc: Rpc, request: Anything, **options: Anything) -> Anything:
+        """The answer, or the list of answers."""
+        return await anyio.to_thread.run_sync(self._call, rpc, request, options)
+
+    def _call(self, rpc: Rpc, request: Anything, options: dict[str, Anything]) -> Anything:
+        opened = self._channel
+        kind = (
+            opened.stream_stream
+            if rpc.client_streaming
+            else opened.unary_stream
+            if rpc.server_streaming
+            else opened.unary_unary
+        )
+        method = kind(
+            rpc.path, request_serializer=encode, response_deserializer=lambda data: decode(rpc.response, data)
+        )
+        answer = method(request, timeout=10, **options)
+        return list(answer) if rpc.server_streaming else answer
+
+    async def close(self) -> None:
+        await anyio.to_thread.run_sync(self._channel.close)
+
+
+@contextlib.asynccontextmanager
+async def foreign(address: str) -> AsyncIterator[Foreign]:
+    client = await anyio.to_thread.run_sync(Foreign, address)
+    yield client
+    await client.close()
 
 
 @pytest.fixture
@@ -54,32 +78,30 @@ async def running(tmp_path: Path) -> AsyncIterator[EmbeddedCoordinator]:
 
 
 @pytest.fixture(params=["unix", "tcp"])
-async def channel(
-    request: pytest.FixtureRequest, running: EmbeddedCoordinator
-) -> AsyncIterator[grpc.aio.Channel]:
+async def channel(request: pytest.FixtureRequest, running: EmbeddedCoordinator) -> AsyncIterator[Foreign]:
     address = running.addresses[0 if request.param == "unix" else 1]
-    async with grpc.aio.insecure_channel(address) as opened:
-        yield opened
+    async with foreign(address) as client:
+        yield client
 
 
 def deposit(amount: int, **fields: Anything) -> CommandRequest:
     return request(command("Deposit", amount, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES), **fields)
 
 
-async def test_a_command_and_a_query_over_the_wire(channel: grpc.aio.Channel) -> None:
-    response: CommandResponse = await stub(channel, HANDLE)(
-        deposit(5), metadata=[("x-correlation-id", "c-1"), ("traceparent", "00-1-2-01")]
+async def test_a_command_and_a_query_over_the_wire(channel: Foreign) -> None:
+    response: CommandResponse = await channel.call(
+        HANDLE, deposit(5), metadata=[("x-correlation-id", "c-1"), ("traceparent", "00-1-2-01")]
     )
     assert amounts(response.events) == [(0, "Deposited 5")]
-    book: EventBook = await stub(channel, EVENT_QUERY.rpcs["GetEventBook"])(Query(cover=cover()))
+    book: EventBook = await channel.call(EVENT_QUERY.rpcs["GetEventBook"], Query(cover=cover()))
     assert amounts(book) == [(0, "Deposited 5")]
 
 
-async def test_a_mismatch_carries_the_raw_book(channel: grpc.aio.Channel) -> None:
-    await stub(channel, HANDLE)(deposit(5))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub(channel, HANDLE)(
-            request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
+async def test_a_mismatch_carries_the_raw_book(channel: Foreign) -> None:
+    await channel.call(HANDLE, deposit(5))
+    with pytest.raises(grpc.RpcError) as caught:
+        await channel.call(
+            HANDLE, request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
         )
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert caught.value.details() == "Sequence mismatch: command expects 7, aggregate at 1"
@@ -87,44 +109,42 @@ async def test_a_mismatch_carries_the_raw_book(channel: grpc.aio.Channel) -> Non
     assert amounts(decode(EventBook, trailers["grpc-status-details-bin"])) == [(0, "Deposited 5")]
 
 
-async def test_a_mismatch_of_a_large_aggregate_leaves_the_book_out(channel: grpc.aio.Channel) -> None:
+async def test_a_mismatch_of_a_large_aggregate_leaves_the_book_out(channel: Foreign) -> None:
     many = [command("Deposit", 5, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES)] * 100
     for _ in range(2):
-        await stub(channel, HANDLE)(request(*many))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub(channel, HANDLE)(
-            request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
+        await channel.call(HANDLE, request(*many))
+    with pytest.raises(grpc.RpcError) as caught:
+        await channel.call(
+            HANDLE, request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
         )
     assert caught.value.details() == "Sequence mismatch: command expects 7, aggregate at 200"
     assert "grpc-status-details-bin" not in dict(caught.value.trailing_metadata() or ())
 
 
-async def test_streaming_queries(channel: grpc.aio.Channel) -> None:
-    await stub(channel, HANDLE)(deposit(5, to=cover(correlation_id="c-1")))
-    await stub(channel, HANDLE)(deposit(6, to=cover(BOB, correlation_id="c-1")))
-    roots: list[AggregateRoot] = [
-        root async for root in stub(channel, EVENT_QUERY.rpcs["GetAggregateRoots"])(Empty())
-    ]
+async def test_streaming_queries(channel: Foreign) -> None:
+    await channel.call(HANDLE, deposit(5, to=cover(correlation_id="c-1")))
+    await channel.call(HANDLE, deposit(6, to=cover(BOB, correlation_id="c-1")))
+    roots: list[AggregateRoot] = [*await channel.call(EVENT_QUERY.rpcs["GetAggregateRoots"], Empty())]
     assert [(root.domain, root.root.value) for root in roots] == [("account", ALICE), ("account", BOB)]
     found = Query(cover=cover(correlation_id="c-1"))
-    books = [book async for book in stub(channel, EVENT_QUERY.rpcs["GetEvents"])(found)]
+    books = await channel.call(EVENT_QUERY.rpcs["GetEvents"], found)
     assert [(book.cover.root.value, book.next_sequence) for book in books] == [(ALICE, 1), (BOB, 1)]
-    call = stub(channel, EVENT_QUERY.rpcs["Synchronize"])(
-        iter([Query(cover=cover()), Query(cover=cover(BOB))])
+    found = await channel.call(
+        EVENT_QUERY.rpcs["Synchronize"], iter([Query(cover=cover()), Query(cover=cover(BOB))])
     )
-    assert [amounts(book) async for book in call] == [[(0, "Deposited 5")], [(0, "Deposited 6")]]
+    assert [amounts(book) for book in found] == [[(0, "Deposited 5")], [(0, "Deposited 6")]]
 
 
 async def test_a_message_above_the_limit_is_refused_and_the_connection_lives(tmp_path: Path) -> None:
     config = CoordinatorConfig(serving=ServingConfig(max_message_bytes=1000))
     async with (
         EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0", config=config) as running,
-        grpc.aio.insecure_channel(running.addresses[0]) as channel,
+        foreign(running.addresses[0]) as channel,
     ):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub(channel, HANDLE)(request(*[command("Deposit", 5)] * 100))
+        with pytest.raises(grpc.RpcError) as caught:
+            await channel.call(HANDLE, request(*[command("Deposit", 5)] * 100))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        await stub(channel, HANDLE)(deposit(5))
+        await channel.call(HANDLE, deposit(5))
 
 
 async def test_socket_files_are_private_and_go_with_the_coordinator(tmp_path: Path) -> None:
@@ -141,8 +161,8 @@ async def test_a_live_socket_is_not_taken_over(running: EmbeddedCoordinator, tmp
         async with EmbeddedCoordinator(handlers={"account": Account()}, uds_base=tmp_path):
             pass
     assert caught.value.code == "BIND_FAILED"
-    async with grpc.aio.insecure_channel(running.addresses[0]) as channel:
-        await stub(channel, HANDLE)(deposit(5))
+    async with foreign(running.addresses[0]) as channel:
+        await channel.call(HANDLE, deposit(5))
 
 
 async def test_nothing_listens_unless_asked_to() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import anyio.to_thread
+
 from angzarr.coordinator import errors
 from angzarr.coordinator.errors import StoreError, StoreFullError
 from angzarr.coordinator.store import writes
@@ -58,7 +60,8 @@ class Worker:
 
     async def start(self) -> None:
         """Start the thread; raises what opening the connection raised."""
-        self._thread.start()
+        # Starting a thread waits for its first sign of life.
+        await anyio.to_thread.run_sync(self._thread.start)
         await self._opened
 
     def stop(self) -> "asyncio.Future[None]":
