@@ -1,0 +1,80 @@
+"""What the five runtime routers have in common."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from angzarr.router.calls import Extras, Method, instance_of, invoke
+from angzarr.router.registry import Compiled, Factory, HandlerInfo, compile_handler
+
+T = TypeVar("T")
+
+
+class BuiltRouter:
+    """A compiled table of handlers; ``Router(...).build()`` makes them.
+
+    Args:
+        factories: (handler class, factory) pairs, all of one kind.
+        name: the name for error details; by default the first handler's.
+        run_sync_handlers_in_thread: run synchronous handler methods in worker threads.
+        expose_internal_errors: let the text of unexpected exceptions reach the caller.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        factories: Sequence[Factory],
+        *,
+        run_sync_handlers_in_thread: bool = False,
+        expose_internal_errors: bool = False,
+    ) -> None:
+        self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
+            (compile_handler(cls), factory) for cls, factory in factories
+        )
+        self._in_thread = run_sync_handlers_in_thread
+        self.expose_internal_errors = expose_internal_errors
+
+    @property
+    def name(self) -> str:
+        """Name of the first handler; for command handlers its domain."""
+        return self._entries[0][0].info.name if self._entries else ""
+
+    @property
+    def handlers(self) -> tuple[HandlerInfo, ...]:
+        """What each registered class declares, in the order of registration."""
+        return tuple(handler.info for handler, _ in self._entries)
+
+    def handler_count(self) -> int:
+        """How many classes are registered."""
+        return len(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def output_domains(self) -> list[str]:
+        """Domains that commands are sent to, each once, in the order of registration."""
+        return _distinct(domain for info in self.handlers for domain in info.targets)
+
+    def sync_output_domains(self) -> list[str]:
+        """Those of them that some handler waits for."""
+        return _distinct(domain for info in self.handlers for domain in info.sync_targets)
+
+    def has_async_outputs(self) -> bool:
+        """Whether some handler sends commands that it does not wait for."""
+        return any(set(info.targets) - set(info.sync_targets) for info in self.handlers)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} handlers)"
+
+    async def _instance(self, factory: Any) -> Any:
+        return await instance_of(factory)
+
+    async def _call(self, method: Method, instance: Any, standard: tuple[Any, ...], extras: Extras) -> Any:
+        return await invoke(method, instance, standard, extras, in_thread=self._in_thread)
+
+
+def _distinct(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))

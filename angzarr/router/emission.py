@@ -1,0 +1,137 @@
+"""The events a request produces, stamped: sequence, time, and in the end the book's cover and next sequence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import betterproto
+
+from angzarr import codec
+from angzarr.messages import Any as PackedAny
+from angzarr.messages import (
+    BusinessResponse,
+    Cover,
+    EventBook,
+    EventPage,
+    PageHeader,
+    Snapshot,
+    any_of,
+    full_type_url_for,
+    has_field,
+    now,
+)
+from angzarr.router.calls import Method
+from angzarr.router.faults import wrong_return
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be stored: its sequence, type URL and bytes."""
+
+    sequence: int
+    type_url: str
+    value: bytes
+
+
+Item: TypeAlias = NewEvent | EventPage
+
+_NOT_EVENTS = (BusinessResponse, EventPage, Snapshot)
+
+
+class Emission:
+    """Collects what handlers return and numbers it.
+
+    Args:
+        next_sequence: sequence of the first event.
+    """
+
+    def __init__(self, next_sequence: int) -> None:
+        self.start = next_sequence
+        self.next_sequence = next_sequence
+        self.items: list[Item] = []
+        self.cover: Cover | None = None
+        self.snapshot: Snapshot | None = None
+        self._created_at: datetime | None = None
+
+    @property
+    def created_at(self) -> datetime:
+        """The time of all events of one request."""
+        if self._created_at is None:
+            self._created_at = now()
+        return self._created_at
+
+    def add(self, method: Method, result: object) -> None:
+        """Take what a handler returned: None, a message, a list or tuple of messages, or an EventBook.
+
+        Raises:
+            DispatchError: HANDLER_WRONG_RESPONSE_KIND, anything else.
+        """
+        if isinstance(result, EventBook):
+            self.add_book(result)
+        elif isinstance(result, list | tuple):
+            for event in result:
+                if isinstance(event, EventBook):
+                    raise wrong_return(method, result)
+                self._add_event(method, event)
+        elif result is not None:
+            self._add_event(method, result)
+
+    def _add_event(self, method: Method, event: object) -> None:
+        if not isinstance(event, betterproto.Message) or isinstance(event, _NOT_EVENTS):
+            raise wrong_return(method, event)
+        self.items.append(NewEvent(self.next_sequence, full_type_url_for(type(event)), codec.encode(event)))
+        self.next_sequence += 1
+
+    def add_book(self, book: EventBook) -> None:
+        """Take a book as it is; pages without sequence or time get one. The first cover that says anything wins."""
+        if self.cover is None and has_field(book, "cover") and codec.encode(book.cover):
+            self.cover = book.cover
+        if has_field(book, "snapshot"):
+            self.snapshot = book.snapshot
+        for page in book.pages:
+            self.items.append(self._stamped(page))
+        if book.next_sequence:
+            self.next_sequence = book.next_sequence
+
+    def _stamped(self, page: EventPage) -> EventPage:
+        stamped = codec.clone(page)
+        name, _ = betterproto.which_one_of(page.header, "sequence_type")
+        if not name:
+            stamped.header.sequence = self.next_sequence
+        if name in {"", "sequence"}:
+            self.next_sequence = stamped.header.sequence + 1
+        if not has_field(page, "created_at"):
+            stamped.created_at = self.created_at
+        return stamped
+
+    def payloads(self, start: int = 0) -> Iterator[tuple[str, bytes]]:
+        """Type URL and bytes of the inline events from a position on."""
+        for item in self.items[start:]:
+            if isinstance(item, NewEvent):
+                yield item.type_url, item.value
+            elif (payload := any_of(item)) is not None:
+                yield payload.type_url, payload.value
+
+    def book(self, cover: Cover | None) -> EventBook:
+        """The book of everything collected.
+
+        Args:
+            cover: the request's cover; a book that a handler returned with its own cover keeps that.
+        """
+        chosen = cover if self.cover is None else self.cover
+        book = EventBook(pages=[self._page(item) for item in self.items], next_sequence=self.next_sequence)
+        if chosen is not None:
+            book.cover = codec.clone(chosen)
+        if self.snapshot is not None:
+            book.snapshot = self.snapshot
+        return book
+
+    def _page(self, item: Item) -> EventPage:
+        if isinstance(item, EventPage):
+            return item
+        return EventPage(
+            header=PageHeader(sequence=item.sequence),
+            created_at=self.created_at,
+            event=PackedAny(type_url=item.type_url, value=item.value),
+        )

@@ -1,0 +1,80 @@
+"""Requests as the dispatch algorithms see them, whether they came as messages or as bytes."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from angzarr.error_codes import codes, messages
+from angzarr.messages import CommandBook, Cover, EventBook, any_of
+from angzarr.router.faults import malformed
+from angzarr.router.state import Fold, snapshot_of
+
+
+class CommandView(Protocol):
+    """A command book: whose it is, and the payloads of its pages."""
+
+    domain: str
+    payloads: Sequence[tuple[str, bytes]]
+
+    def cover(self) -> Cover:
+        """The book's cover."""
+
+
+class History(Protocol):
+    """The events so far."""
+
+    next_sequence: int
+
+    @property
+    def snapshot_sequence(self) -> int | None:
+        """Sequence of the snapshot it starts from, if any."""
+
+    def fold(self, fold: Fold, instance: Any) -> Any:
+        """The state it gives."""
+
+
+class BookHistory:
+    """The events so far, as a message; None for none."""
+
+    def __init__(self, book: EventBook | None) -> None:
+        self._book = book
+        self.next_sequence = 0 if book is None else book.next_sequence
+
+    @property
+    def snapshot_sequence(self) -> int | None:
+        snapshot = None if self._book is None else snapshot_of(self._book)
+        return None if snapshot is None else snapshot.sequence
+
+    def fold(self, fold: Fold, instance: Any) -> Any:
+        return fold.over(instance, self._book)
+
+
+class BookCommands:
+    """A command book, as a message."""
+
+    def __init__(self, book: CommandBook, payloads: Sequence[tuple[str, bytes]]) -> None:
+        self.domain = book.cover.domain
+        self.payloads = payloads
+        self._book = book
+
+    def cover(self) -> Cover:
+        return self._book.cover
+
+
+def require_commands(book: CommandBook) -> BookCommands:
+    """A command book with everything that dispatching needs.
+
+    Raises:
+        DispatchError: MISSING_COMMAND_PAGE, no pages; MISSING_COMMAND_BOOK, no domain; MISSING_COMMAND_PAYLOAD, a page
+            without an inline command or without its type.
+    """
+    if not book.pages:
+        raise malformed(codes.MISSING_COMMAND_PAGE, messages.MISSING_COMMAND_PAGE)
+    if not book.cover.domain:
+        raise malformed(codes.MISSING_COMMAND_BOOK, messages.MISSING_COMMAND_BOOK)
+    payloads = []
+    for page in book.pages:
+        payload = any_of(page)
+        if payload is None or not payload.type_url:
+            raise malformed(codes.MISSING_COMMAND_PAYLOAD, messages.MISSING_COMMAND_PAYLOAD)
+        payloads.append((payload.type_url, payload.value))
+    return BookCommands(book, payloads)

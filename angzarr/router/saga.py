@@ -1,0 +1,134 @@
+"""Events in, commands for other aggregates out: the router of sagas."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from angzarr.error_codes import codes, messages
+from angzarr.log import get_logger
+from angzarr.messages import CommandBook, Cover, EventBook, SagaHandleRequest, SagaResponse, has_field
+from angzarr.router.base import BuiltRouter
+from angzarr.router.calls import Method
+from angzarr.router.context import bound
+from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
+from angzarr.router.reactions import (
+    Checks,
+    Trigger,
+    correlated,
+    cover_of,
+    has_notification,
+    triggers_of,
+)
+from angzarr.router.registry import Compiled
+from angzarr.router.rejections import carrying, read_refusal, sort_answer
+from angzarr.router.responses import SagaHandlerResponse
+
+__all__ = ["SagaRouter"]
+
+_CHECKS = Checks(
+    empty=(codes.EMPTY_SAGA_SOURCE, messages.EMPTY_SAGA_SOURCE),
+    no_payload=(codes.MISSING_SAGA_EVENT_PAYLOAD, messages.MISSING_SAGA_EVENT_PAYLOAD),
+    bad_type_url=(codes.SAGA_INVALID_TYPE_URL, messages.SAGA_INVALID_TYPE_URL),
+)
+_log = get_logger(__name__)
+
+
+class SagaRouter(BuiltRouter):
+    """Dispatches events to classes decorated with ``@saga``."""
+
+    kind: ClassVar[str] = "saga"
+
+    async def dispatch(self, request: SagaHandleRequest) -> SagaResponse:
+        """Hand every inline event of the source book, in order, to the sagas of its domain.
+
+        A rejection (an event that is a Notification) goes to the ``@rejected`` methods of every saga. A book of a
+        domain that no saga here handles gives an empty answer: coordinators pass every domain's books.
+
+        Args:
+            request: the source book, and the destinations' sequences.
+
+        Returns:
+            Commands and facts, in the order of events, sagas and methods.
+
+        Raises:
+            DispatchError: MISSING_SAGA_SOURCE, EMPTY_SAGA_SOURCE, MISSING_SAGA_EVENT_PAYLOAD, SAGA_INVALID_TYPE_URL:
+                the source book is incomplete; ANY_DECODE_FAILED; SAGA_HANDLER_UNSUPPORTED_RETURN_TYPE;
+                HANDLER_WRONG_REQUEST_KIND.
+        """
+        if not isinstance(request, SagaHandleRequest):
+            raise wrong_request(SagaHandleRequest, request)
+        if not has_field(request, "source"):
+            raise malformed(codes.MISSING_SAGA_SOURCE, messages.MISSING_SAGA_SOURCE)
+        source = request.source
+        cover = cover_of(source)
+        domain = "" if cover is None else cover.domain
+        concerned = [entry for entry in self._entries if entry[0].info.source == domain]
+        if domain and not concerned and not has_notification(source):
+            _log.info("no saga handles this domain", router=self.name, domain=domain)
+            return SagaResponse()
+        with bound(Cover() if cover is None else cover):
+            answer = SagaHandlerResponse()
+            for trigger in triggers_of(source, request.destination_sequences, _CHECKS):
+                if trigger.is_notification:
+                    await self._handle_rejection(trigger, answer)
+                else:
+                    await self._handle_event(concerned, trigger, answer)
+        return SagaResponse(
+            commands=list(correlated(answer.commands, cover)), events=list(correlated(answer.events, cover))
+        )
+
+    async def _handle_event(
+        self, concerned: Sequence[tuple[Compiled, Any]], trigger: Trigger, answer: SagaHandlerResponse
+    ) -> None:
+        for handler, factory in concerned:
+            for method in handler.handles.get(trigger.name, ()):
+                assert method.message is not None
+                instance = await self._instance(factory)
+                event = decode_payload(method.message, trigger.type_url, trigger.value)
+                result = await self._react(method, instance, event, trigger)
+                _collect(answer, method, result)
+
+    async def _handle_rejection(self, trigger: Trigger, answer: SagaHandlerResponse) -> None:
+        refusal = read_refusal(trigger.type_url, trigger.value)
+        for handler, factory in self._entries:
+            for method in handler.rejected.get(refusal.key, ()):
+                instance = await self._instance(factory)
+                sorted_answer = sort_answer(
+                    await self._react(method, instance, refusal.notification, trigger)
+                )
+                _collect(answer, method, sorted_answer.result)
+                answer.events.extend(sorted_answer.books)
+                answer.events.extend(carrying(sorted_answer, trigger.cover))
+
+    async def _react(self, method: Method, instance: Any, event: object, trigger: Trigger) -> Any:
+        try:
+            return await self._call(method, instance, (event, trigger.destinations), trigger.extra)
+        except Exception as error:
+            explain(error, method, trigger.type_url, trigger.cover)
+            raise
+
+
+def _collect(answer: SagaHandlerResponse, method: Method, result: object) -> None:
+    if result is None:
+        return
+    if isinstance(result, SagaHandlerResponse):
+        for book in (*result.commands, *result.events):
+            if not isinstance(book, CommandBook | EventBook):
+                raise _wrong(method, book)
+        answer.commands.extend(result.commands)
+        answer.events.extend(result.events)
+        return
+    for book in result if isinstance(result, list | tuple) else (result,):
+        if isinstance(book, CommandBook):
+            answer.commands.append(book)
+        elif isinstance(book, EventBook):
+            answer.events.append(book)
+        else:
+            raise _wrong(method, book)
+
+
+def _wrong(method: Method, came: object) -> Exception:
+    code, text = (
+        codes.SAGA_HANDLER_UNSUPPORTED_RETURN_TYPE,
+        messages.SAGA_HANDLER_UNSUPPORTED_RETURN_TYPE,
+    )
+    return wrong_return(method, came, code, text)
