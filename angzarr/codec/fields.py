@@ -40,6 +40,8 @@ class Element:
     """The message or enum class."""
     wraps: str = ""
     """The proto type inside a wrapper."""
+    guessed: bool = False
+    """Whether ``wraps`` was told from the Python type alone, which does not tell a float from a double."""
 
     @property
     def wire_type(self) -> int:
@@ -127,7 +129,7 @@ def _element(proto_type: str, hint: Any, wraps: str) -> Element:
     if inner is timedelta:
         return Element(DURATION)
     if wraps or (nullable and inner in _WRAPS_BY_TYPE):
-        return Element(WRAPPER, wraps=wraps or _WRAPS_BY_TYPE[inner])
+        return Element(WRAPPER, wraps=wraps or _WRAPS_BY_TYPE[inner], guessed=not wraps)
     return Element(MESSAGE, inner)
 
 

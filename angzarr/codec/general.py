@@ -11,7 +11,7 @@ from angzarr.codec import wellknown
 from angzarr.codec.failures import CAUGHT, decode_failure
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element, Field
 from angzarr.codec.scalars import READERS, default_of, enum_reader
-from angzarr.codec.wire import LENGTH, TOO_DEEP, TRUNCATED, read_size, read_tag, skip
+from angzarr.codec.wire import LENGTH, TOO_DEEP, TRUNCATED, read_any_tag, read_size, read_tag, skip
 from angzarr.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ UNKNOWN = "_unknown_fields"
 Values = dict[str, Any]
 Reader = Callable[[bytes, int, int, int], tuple[Any, int]]
 Handler = Callable[[bytes, int, int, int, Values], int]
+"""Decodes one value into the values; gives the index behind it, negated when it counts as an unknown field."""
 SchemaOf = Callable[[Any], "Schema"]
 
 
@@ -37,6 +38,7 @@ def fill(schema: "Schema", b: bytes, i: int, end: int, depth: int, values: Value
     if depth < 0:
         raise DecodeError(TOO_DEEP)
     handlers = schema.handlers
+    next_tag = read_tag if handlers else read_any_tag
     unknown: list[bytes] = []
     run = -1  # where the current run of unknown fields began
     field: Field | None = None
@@ -44,7 +46,7 @@ def fill(schema: "Schema", b: bytes, i: int, end: int, depth: int, values: Value
         while i < end:
             start = i
             field = None
-            tag, i = read_tag(b, i)
+            tag, i = next_tag(b, i)
             found = handlers.get(tag)
             if found is None:
                 run = start if run < 0 else run
@@ -55,6 +57,8 @@ def fill(schema: "Schema", b: bytes, i: int, end: int, depth: int, values: Value
                 run = -1
             field, handle = found
             i = handle(b, i, end, depth, values)
+            if i < 0:
+                i, run = -i, start
             if i > end:
                 raise DecodeError(TRUNCATED)
     except CAUGHT as error:
@@ -127,7 +131,7 @@ def read_wrapped(element: Element, b: bytes, i: int, end: int, depth: int, value
         tag, i = read_tag(b, i)
         if tag == expected:
             value, i = read(b, i, end, depth)
-        elif element.wraps == "double" and tag == 8 | Element("float").wire_type:
+        elif element.guessed and element.wraps == "double" and tag == 8 | Element("float").wire_type:
             value, i = READERS["float"](b, i)
         else:
             i = skip(b, i, end, tag, depth)
@@ -169,16 +173,18 @@ def _map_handler(field: Field, read: Reader) -> Handler:
     name = field.name
 
     def handle(b: bytes, i: int, end: int, depth: int, values: Values) -> int:
-        (key, value), i = read(b, i, end, depth)
+        entry, i = read(b, i, end, depth)
+        if entry is None:
+            return -i
         entries = values.setdefault(name, {})
-        entries[key] = value
+        entries[entry[0]] = entry[1]
         return i
 
     return handle
 
 
 def entry_reader(field: Field, schema_of: SchemaOf) -> Reader:
-    """A reader of one entry of a map, giving ``(key, value)``."""
+    """A reader of one entry of a map, giving ``(key, value)``; None for one with unknown fields in it."""
     key, element = field.key, field.element
     assert key is not None
     read_key = element_reader(key, schema_of)
@@ -187,8 +193,8 @@ def entry_reader(field: Field, schema_of: SchemaOf) -> Reader:
     absent_key = default_of(key.kind)
     absent_value = _absent_value(element, schema_of)
 
-    def read(b: bytes, i: int, end: int, depth: int) -> tuple[Any, Any]:
-        found_key = absent_key
+    def read(b: bytes, i: int, end: int, depth: int) -> tuple[Any, Any] | None:
+        found_key, whole = absent_key, True
         values: Values = {}
         while i < end:
             tag, i = read_tag(b, i)
@@ -198,12 +204,15 @@ def entry_reader(field: Field, schema_of: SchemaOf) -> Reader:
                 i = read_value(b, i, end, depth, values)
             else:
                 i = skip(b, i, end, tag, depth)
+                whole = False
         if i != end:
             raise DecodeError(TRUNCATED)
+        if not whole:
+            return None
         return found_key, values["value"] if values else absent_value()
 
     if element.kind in (TIMESTAMP, DURATION):
-        return _sized(_nested(lambda *at: _with_resolved(element.kind, *read(*at))))
+        return _sized(_nested(lambda *at: _with_resolved(element.kind, read(*at))))
     return _sized(_nested(read))
 
 
@@ -216,8 +225,10 @@ def _nested(read: Callable[[bytes, int, int, int], Any]) -> Callable[[bytes, int
     return read_nested
 
 
-def _with_resolved(kind: str, key: Any, value: Any) -> tuple[Any, Any]:
-    return key, wellknown.resolve_or_keep(kind, value) if isinstance(value, list) else value
+def _with_resolved(kind: str, entry: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    if entry is None or not isinstance(entry[1], list):
+        return entry
+    return entry[0], wellknown.resolve_or_keep(kind, entry[1])
 
 
 def _absent_value(element: Element, schema_of: SchemaOf) -> Callable[[], Any]:

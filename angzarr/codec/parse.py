@@ -139,7 +139,10 @@ def _write_map(source: Source, field: Field, tag: bytes, schema_of: SchemaOf) ->
     source.names[read] = entry_reader(field, schema_of)
     source(f"items = d[{field.name!r}] = {{}}")
     with source.block(f"while {_tag_test(tag)}:"):
-        source(f"(key, v), i = {read}(b, i + {len(tag)}, e, k)", "items[key] = v", _NEXT)
+        source(f"entry, j = {read}(b, i + {len(tag)}, e, k)")
+        with source.block("if entry is None:"):  # unknown fields inside: left to the general loop
+            source("break")
+        source("items[entry[0]] = entry[1]", "i = j", _NEXT)
 
 
 def _write_size(source: Source) -> None:

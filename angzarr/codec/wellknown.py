@@ -153,7 +153,8 @@ def resolve_or_keep(kind: str, chunks: list[bytes], *, keep_default: bool = Fals
         value = resolve(kind, chunks)
     except DecodeError:
         return OutOfRange(kind, b"".join(chunks))
-    return _exact(value, b"") if keep_default and value == DEFAULTS[kind] else value
+    is_bare_default = type(value) in _WRITERS and value == DEFAULTS[kind]
+    return _exact(value, b"") if keep_default and is_bare_default else value
 
 
 def _exact(value: datetime | timedelta, raw: bytes) -> datetime | timedelta:

@@ -15,6 +15,7 @@ __all__ = [
     "LENGTH",
     "MAX_DEPTH",
     "VARINT",
+    "read_any_tag",
     "read_size",
     "read_tag",
     "read_varint",
@@ -79,12 +80,18 @@ def read_tag(b: bytes, i: int) -> tuple[int, int]:
         DecodeError: the field number is 0 or above 2**29 - 1, or the tag has more than five bytes.
         IndexError: the buffer ends first.
     """
+    tag, i = read_any_tag(b, i)
+    if tag < 8:
+        raise DecodeError("field number 0")
+    return tag, i
+
+
+def read_any_tag(b: bytes, i: int) -> tuple[int, int]:
+    """As ``read_tag``, but field number 0 passes, as it does in unknown groups and messages without fields."""
     start = i
     tag, i = read_varint(b, i)
     if tag > 0xFFFFFFFF or i - start > 5:
         raise DecodeError("a field's tag does not fit 32 bits")
-    if tag < 8:
-        raise DecodeError("field number 0")
     return tag, i
 
 
@@ -128,13 +135,13 @@ def skip(b: bytes, i: int, end: int, tag: int, depth: int = MAX_DEPTH) -> int:
 
 def _skip_group(b: bytes, i: int, end: int, tag: int, depth: int) -> int:
     """Step over a group's content and its end; nested groups are counted, not recursed into."""
-    open_groups = [tag | GROUP_END]
+    open_groups = [tag + 1]
     if depth < 1:
         raise DecodeError(TOO_DEEP)
     while open_groups:
         if i >= end:
             raise DecodeError(TRUNCATED)
-        tag, i = read_tag(b, i)
+        tag, i = read_any_tag(b, i)
         if tag & 7 == GROUP_START:
             if len(open_groups) >= depth:
                 raise DecodeError(TOO_DEEP)
