@@ -1,7 +1,9 @@
 """What the five runtime routers have in common."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
+
+from grpclib.const import Handler
 
 from angzarr.router.calls import Extras, Method, instance_of, invoke
 from angzarr.router.registry import Compiled, Factory, HandlerInfo, compile_handler
@@ -14,7 +16,6 @@ class BuiltRouter:
 
     Args:
         factories: (handler class, factory) pairs, all of one kind.
-        name: the name for error details; by default the first handler's.
         run_sync_handlers_in_thread: run synchronous handler methods in worker threads.
         expose_internal_errors: let the text of unexpected exceptions reach the caller.
     """
@@ -28,6 +29,7 @@ class BuiltRouter:
         run_sync_handlers_in_thread: bool = False,
         expose_internal_errors: bool = False,
     ) -> None:
+        self._factories = tuple(factories)
         self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
             (compile_handler(cls), factory) for cls, factory in factories
         )
@@ -65,6 +67,29 @@ class BuiltRouter:
     def has_async_outputs(self) -> bool:
         """Whether some handler sends commands that it does not wait for."""
         return any(set(info.targets) - set(info.sync_targets) for info in self.handlers)
+
+    def only(self, name: str) -> Self:
+        """A router of the handlers of one name alone, with the same options.
+
+        Raises:
+            LookupError: no handler has that name.
+        """
+        chosen = [
+            factory for factory, info in zip(self._factories, self.handlers, strict=True) if info.name == name
+        ]
+        if not chosen:
+            raise LookupError(f"no handler named {name!r}; there are {[info.name for info in self.handlers]}")
+        return type(self)(
+            chosen,
+            run_sync_handlers_in_thread=self._in_thread,
+            expose_internal_errors=self.expose_internal_errors,
+        )
+
+    def __mapping__(self) -> Mapping[str, Handler]:
+        """grpclib's table of the router's service, so that a grpclib server serves the router as it is."""
+        from angzarr.router.grpc import adapter_of
+
+        return adapter_of(self).__mapping__()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} handlers)"

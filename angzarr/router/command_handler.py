@@ -160,11 +160,11 @@ class CommandHandlerRouter(BuiltRouter):
             )
         handler, method = found
         command = decode_payload(found[1].message, type_url, value)
-        instance = await self._instance(handler.factory)
-        state = session.state(handler, instance)
-        standard = (command, state, session.emission.next_sequence)
         try:
+            instance = await self._instance(handler.factory)
+            standard = (command, session.state(handler, instance), session.emission.next_sequence)
             result = await self._call(method, instance, standard, session.extra)
+            return _absorb(session.emission, method, result, rejection=False)
         except CommandRejectedError as rejection:
             if rejection.cover is None:
                 rejection.cover = codec.clone(session.command.cover())
@@ -172,7 +172,6 @@ class CommandHandlerRouter(BuiltRouter):
         except Exception as error:
             explain(error, method, type_url, session.command.cover())
             raise
-        return _absorb(session.emission, method, result, rejection=False)
 
     async def _handle_rejection(self, session: Session, type_url: str, value: bytes) -> Answer:
         """Call every ``@rejected`` method of the refused command; events go before a revocation or notification."""
@@ -181,14 +180,14 @@ class CommandHandlerRouter(BuiltRouter):
         others = Answer()
         for handler in self._handlers:
             for method in handler.compiled.rejected.get(refusal.key, ()):
-                instance = await self._instance(handler.factory)
-                standard = (refusal.notification, session.state(handler, instance))
                 try:
+                    instance = await self._instance(handler.factory)
+                    standard = (refusal.notification, session.state(handler, instance))
                     result = await self._call(method, instance, standard, session.extra)
+                    answer = _absorb(session.emission, method, result, rejection=True)
                 except Exception as error:
                     explain(error, method, type_url, session.command.cover())
                     raise
-                answer = _absorb(session.emission, method, result, rejection=True)
                 if others.revocation is None:
                     others.revocation = answer.revocation
                 if others.notification is None:
@@ -248,10 +247,10 @@ class CommandHandlerRouter(BuiltRouter):
                     fact = decode_payload(method.message, payload.type_url, payload.value)
                     try:
                         result = await self._call(method, instance, (fact, state), extra)
+                        _only_events(emission, method, result)
                     except Exception as error:
                         explain(error, method, payload.type_url, cover)
                         raise
-                    _only_events(emission, method, result)
         return emission
 
     async def dispatch_replay(self, request: ReplayRequest) -> ReplayResponse:

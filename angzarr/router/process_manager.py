@@ -128,10 +128,8 @@ class ProcessManagerRouter(BuiltRouter):
         methods = process.compiled.handles.get(trigger.name, ())
         for method in methods:
             assert method.message is not None
-            instance = await self._instance(process.factory)
-            state = process.state(instance)
             event = decode_payload(method.message, trigger.type_url, trigger.value)
-            _collect(answer, method, await self._invoke(method, instance, (event, state), trigger))
+            _collect(answer, method, await self._invoke(method, process, event, trigger))
         return len(methods)
 
     async def _handle_rejection(
@@ -140,19 +138,17 @@ class ProcessManagerRouter(BuiltRouter):
         refusal = read_refusal(trigger.type_url, trigger.value)
         methods = process.compiled.rejected.get(refusal.key, ())
         for method in methods:
-            instance = await self._instance(process.factory)
-            standard = (refusal.notification, process.state(instance))
-            sorted_answer = sort_answer(await self._invoke(method, instance, standard, trigger))
+            sorted_answer = sort_answer(await self._invoke(method, process, refusal.notification, trigger))
             _collect(answer, method, sorted_answer.result)
             answer.process_events.extend(sorted_answer.books)
             answer.facts.extend(carrying(sorted_answer, trigger.cover))
         return len(methods)
 
-    async def _invoke(
-        self, method: Method, instance: Any, standard: tuple[Any, Any], trigger: Trigger
-    ) -> Any:
+    async def _invoke(self, method: Method, process: Process, event: object, trigger: Trigger) -> Any:
         try:
-            return await self._call(method, instance, (*standard, trigger.destinations), trigger.extra)
+            instance = await self._instance(process.factory)
+            standard = (event, process.state(instance), trigger.destinations)
+            return await self._call(method, instance, standard, trigger.extra)
         except Exception as error:
             explain(error, method, trigger.type_url, trigger.cover)
             raise

@@ -82,25 +82,21 @@ class SagaRouter(BuiltRouter):
         for handler, factory in concerned:
             for method in handler.handles.get(trigger.name, ()):
                 assert method.message is not None
-                instance = await self._instance(factory)
                 event = decode_payload(method.message, trigger.type_url, trigger.value)
-                result = await self._react(method, instance, event, trigger)
-                _collect(answer, method, result)
+                _collect(answer, method, await self._react(method, factory, event, trigger))
 
     async def _handle_rejection(self, trigger: Trigger, answer: SagaHandlerResponse) -> None:
         refusal = read_refusal(trigger.type_url, trigger.value)
         for handler, factory in self._entries:
             for method in handler.rejected.get(refusal.key, ()):
-                instance = await self._instance(factory)
-                sorted_answer = sort_answer(
-                    await self._react(method, instance, refusal.notification, trigger)
-                )
+                sorted_answer = sort_answer(await self._react(method, factory, refusal.notification, trigger))
                 _collect(answer, method, sorted_answer.result)
                 answer.events.extend(sorted_answer.books)
                 answer.events.extend(carrying(sorted_answer, trigger.cover))
 
-    async def _react(self, method: Method, instance: Any, event: object, trigger: Trigger) -> Any:
+    async def _react(self, method: Method, factory: Any, event: object, trigger: Trigger) -> Any:
         try:
+            instance = await self._instance(factory)
             return await self._call(method, instance, (event, trigger.destinations), trigger.extra)
         except Exception as error:
             explain(error, method, trigger.type_url, trigger.cover)

@@ -90,7 +90,12 @@ class Fold:
         if method is None or method.message is None:
             return state
         event = decode_payload(method.message, type_url, value)
-        return self._after(method, state, getattr(instance, method.name)(*(state, event)[: method.takes]))
+        try:
+            result = getattr(instance, method.name)(*(state, event)[: method.takes])
+        except Exception as error:
+            error.add_note(f"raised by {method}, applying {type_name_from_url(type_url)}")
+            raise
+        return self._after(method, state, result)
 
     def _after(self, method: Method, state: Any, result: Any) -> Any:
         if result is None:

@@ -64,9 +64,9 @@ class UpcasterRouter(BuiltRouter):
         method = handler.upcasts.get(type_name_from_url(event.type_url))
         if method is None or method.message is None:
             return event
-        instance = await self._instance(factory)
         old = decode_payload(method.message, event.type_url, event.value)
         try:
+            instance = await self._instance(factory)
             new = await self._call(method, instance, (old,), _nothing)
         except Exception as error:
             explain(error, method, event.type_url, cover)
