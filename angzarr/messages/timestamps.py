@@ -22,6 +22,11 @@ def now() -> datetime:
     return _frozen.get() or datetime.now(UTC)
 
 
+def frozen_time() -> datetime | None:
+    """The time that ``frozen`` holds in this context; None while the clock runs."""
+    return _frozen.get()
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[datetime]:
     """Let ``now()`` answer ``at`` in this context and the tasks started from it: for tests.
