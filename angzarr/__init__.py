@@ -209,13 +209,15 @@ if TYPE_CHECKING:
         SagaHandlerResponse,
         SagaRouter,
         UpcasterRouter,
+        rebuild,
+    )
+    from angzarr.router.decorators import (
         applies,
         command_handler,
         handles,
         handles_fact,
         process_manager,
         projector,
-        rebuild,
         rejected,
         saga,
         state_factory,
@@ -328,8 +330,10 @@ _MODULES = {
     """,
     "angzarr.router": """
         CommandHandlerRouter ProcessManagerResponse ProcessManagerRouter ProjectorRouter
-        RejectionHandlerResponse Router SagaHandlerResponse SagaRouter UpcasterRouter applies
-        command_handler handles handles_fact process_manager projector rebuild rejected saga state_factory
+        RejectionHandlerResponse Router SagaHandlerResponse SagaRouter UpcasterRouter rebuild
+    """,
+    "angzarr.router.decorators": """
+        applies command_handler handles handles_fact process_manager projector rejected saga state_factory
         upcaster upcasts
     """,
     "angzarr.server": """
