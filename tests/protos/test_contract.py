@@ -118,8 +118,8 @@ def test_a_generated_class_has_the_fields_of_its_descriptor(full_name: str) -> N
         )
         for field in POOL.FindMessageTypeByName(full_name).fields
     }
-    cls: type[betterproto.Message] = getattr(generated, NAMES[full_name])
-    metadata = cls()._betterproto.meta_by_field_name.items()
+    message = getattr(generated, NAMES[full_name])()
+    metadata = message._betterproto.meta_by_field_name.items()
 
     assert {meta.number: (name, meta.group, meta.proto_type == "map") for name, meta in metadata} == described
 
@@ -134,8 +134,10 @@ def test_an_enum_answers_to_its_full_proto_value_names(name: str, values: str) -
 
 
 def test_the_short_name_of_an_enum_value_is_the_member_s_own() -> None:
-    assert generated.SyncMode.SYNC_MODE_SIMPLE is generated.SyncMode.SIMPLE
-    assert generated.SyncMode.SYNC_MODE_SIMPLE.name == "SIMPLE"
+    full: generated.SyncMode = generated.SyncMode.SYNC_MODE_SIMPLE
+
+    assert full is generated.SyncMode.try_value(1)
+    assert full.name == "SIMPLE"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,28 @@ def descriptor_set() -> bytes:
     return Path(__file__).with_name("descriptors.binpb").read_bytes()
 '''
 
+_ENUMS = '''"""The base of generated enums: betterproto's. Written by `nox -s protos`; do not edit."""
+
+from typing import TYPE_CHECKING
+
+import betterproto
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+    from typing import Self
+
+    class Enum(IntEnum):
+        """As type checkers have to see it; they cannot follow betterproto's own definition."""
+
+        @classmethod
+        def try_value(cls, value: int = 0) -> Self: ...
+        @classmethod
+        def from_string(cls, name: str) -> Self: ...
+
+else:
+    Enum = betterproto.Enum
+'''
+
 _NAMES = '''"""Full protobuf names of the generated classes. Written by `nox -s protos`; do not edit."""
 
 PACKAGES: dict[str, dict[str, str]] = {table}
@@ -57,6 +79,7 @@ def framework_tree(protos: Path) -> Tree:
     table = name_table(own)
     tree: Tree = {
         Path("__init__.py"): _ROOT.encode(),
+        Path("enums.py"): _ENUMS.encode(),
         Path("names.py"): _NAMES.format(table=literal(table), own=_OWN).encode(),
         Path(DESCRIPTORS): descriptor_set([protos], names, source_info=False),
     }

@@ -47,12 +47,15 @@ def _module_of(path: str) -> str:
 
 
 def _robust(source: str) -> str:
-    """Let fields be called like the types that annotations name (``datetime``, ``bytes``, ``int``)."""
+    """Let fields be called like the types that annotations name, and type checkers see enums as enums."""
+    source, enums = re.subn(r"^(class \w+)\(betterproto\.Enum\):", r"\1(_Enum):", source, flags=re.MULTILINE)
     lines = source.splitlines(keepends=True)
     start = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
     imports = ["from __future__ import annotations\n"]
     if re.search(r"\bbuiltins\.", source) and "import builtins\n" not in lines:
         imports.append("\nimport builtins\n")
+    if enums:
+        imports.append("\nfrom angzarr._gen.enums import Enum as _Enum\n")
     return "".join([*lines[:start], "\n", *imports, *lines[start:]])
 
 

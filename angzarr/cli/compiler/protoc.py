@@ -1,5 +1,6 @@
 """Run the protobuf compiler of grpcio-tools, as a process of its own."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,17 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
             cwd=directory,  # names are looked up below the roots and never beside whoever calls
         )
         if done.returncode != 0:
-            raise CommandLineError(done.stderr.strip() or f"protoc ended with exit code {done.returncode}")
+            raise CommandLineError(
+                _as_given(done.stderr.strip(), includes) or f"protoc ended with {done.returncode}"
+            )
         return target.read_bytes()
+
+
+def _as_given(text: str, includes: Sequence[Path]) -> str:
+    """The compiler's message, with paths as the caller wrote them."""
+    for include in includes:
+        text = text.replace(f"{include.resolve()}{os.sep}", f"{include}{os.sep}")
+    return text
 
 
 def _arguments(includes: Sequence[Path], files: Sequence[str], target: Path, source_info: bool) -> list[str]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from angzarr._gen.enums import Enum as _Enum
+
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,7 +14,7 @@ import betterproto
 import betterproto.lib.google.protobuf as betterproto_lib_google_protobuf
 
 
-class Code(betterproto.Enum):
+class Code(_Enum):
     OK = 0
     CANCELLED = 1
     UNKNOWN = 2

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from angzarr._gen.enums import Enum as _Enum
+
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +14,7 @@ import betterproto
 import betterproto.lib.google.protobuf as betterproto_lib_google_protobuf
 
 
-class PayloadStorageType(betterproto.Enum):
+class PayloadStorageType(_Enum):
     UNSPECIFIED = 0
     FILESYSTEM = 1
     GCS = 2
@@ -24,7 +26,7 @@ class PayloadStorageType(betterproto.Enum):
     PAYLOAD_STORAGE_TYPE_S3 = S3
 
 
-class SnapshotRetention(betterproto.Enum):
+class SnapshotRetention(_Enum):
     """How long a snapshot is kept."""
 
     RETENTION_DEFAULT = 0
@@ -37,7 +39,7 @@ class SnapshotRetention(betterproto.Enum):
     """Until the next one."""
 
 
-class SyncMode(betterproto.Enum):
+class SyncMode(_Enum):
     """
     How long the caller waits, and so what it may rely on when it is answered.
     """
@@ -70,7 +72,7 @@ class SyncMode(betterproto.Enum):
     SYNC_MODE_ISOLATED = ISOLATED
 
 
-class CascadeErrorMode(betterproto.Enum):
+class CascadeErrorMode(_Enum):
     """What a cascade does about a reaction that fails."""
 
     CASCADE_ERROR_FAIL_FAST = 0
@@ -86,7 +88,7 @@ class CascadeErrorMode(betterproto.Enum):
     """Put it aside as a dead letter and go on."""
 
 
-class MergeStrategy(betterproto.Enum):
+class MergeStrategy(_Enum):
     """
     What happens to a command whose expected sequence is no longer the aggregate's next one: somebody was faster.
     """

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from angzarr._gen.enums import Enum as _Enum
+
 from dataclasses import dataclass
 
 import betterproto
 
 
-class HealthCheckResponseServingStatus(betterproto.Enum):
+class HealthCheckResponseServingStatus(_Enum):
     UNKNOWN = 0
     SERVING = 1
     NOT_SERVING = 2
