@@ -87,11 +87,11 @@ class Call:
     def settle(self) -> None:
         """Once the task is done: make sure that the caller does not wait for an answer that will not come."""
         assert self.task is not None
+        if self._stream is not None:
+            self._stream.fail_now(Status.INTERNAL, "the call was broken off")
         failure = None if self.task.cancelled() else self.task.exception()
         if failure is not None:
             log.error("call_broke", method=self.path, exc_info=failure)
-        if self._stream is not None:
-            self._stream.fail_now(Status.INTERNAL, "the call was broken off")
 
     async def run(self) -> None:
         """Answer the call; raises nothing but CancelledError."""

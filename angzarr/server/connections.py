@@ -157,9 +157,9 @@ class _Calls(AbstractHandler):
 
     def _ended(self, stream: WireStream, release_stream: Callable[[], Any]) -> None:
         call = self._calls.pop(stream)
-        call.settle()
         release_stream()
         self._owner.call_ended(call)
+        call.settle()
         if self._owner.draining:
             self._connection.drain()
 

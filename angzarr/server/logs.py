@@ -67,7 +67,8 @@ def configure_logging(json: bool | None = None, level: int | str | None = None) 
 def _final(as_json: bool) -> list[Processor]:
     without_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if not as_json:
-        return [without_meta, structlog.dev.ConsoleRenderer(colors=True)]
+        plain = structlog.dev.plain_traceback  # the prettier ones read source files, and print secrets
+        return [without_meta, structlog.dev.ConsoleRenderer(colors=True, exception_formatter=plain)]
     return [without_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
