@@ -1,0 +1,159 @@
+"""What every client has: ways to construct it, and an end."""
+
+import os
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import grpclib.client
+
+from angzarr.client.calls import Calls
+from angzarr.client.channel import Channel
+from angzarr.client.config import ChannelConfig
+from angzarr.client.connecting import Connecting
+from angzarr.client.endpoint import parse_endpoint
+from angzarr.client.stub import ChannelStub
+from angzarr.messages.services import Service
+from angzarr.retry import RetryPolicy, default_retry_policy
+
+
+class BaseClient:
+    """A client of one or more services behind one channel.
+
+    Args:
+        channel: an ``angzarr.client.channel.Channel`` or any ``grpclib.client.Channel``.
+        owns_channel: whether ``close()`` closes it.
+    """
+
+    services: ClassVar[tuple[Service, ...]]
+
+    def __init__(self, channel: grpclib.client.Channel, owns_channel: bool = True) -> None:
+        self._attach(channel, owns_channel, _calls_over(channel), self._stubs_over(channel))
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: str,
+        retry: RetryPolicy | None = None,
+        *,
+        retry_commands: bool = False,
+        lazy: bool = False,
+        config: ChannelConfig | None = None,
+    ) -> Connecting[Self]:
+        """Connect to a coordinator: await the result, or use it as an async context manager.
+
+        Args:
+            endpoint: as ``host:port``, ``/path.sock``, ``unix:…``, ``http://…`` or ``https://…``.
+            retry: policy for connecting and for reads; None for ``default_retry_policy()``.
+            retry_commands: retry commands as well when nobody can say whether they were executed.
+            lazy: connect with the first call instead of now.
+            config: TLS, keepalive, limits, default timeout, metadata; None for the defaults.
+
+        Raises:
+            InvalidArgumentError: ENDPOINT_INVALID_URI, at once.
+            ConnectionError: CONNECTION_FAILED or CONNECTION_FAILED_MAX_RETRIES, when awaited.
+        """
+        parsed = parse_endpoint(endpoint)
+        policy = retry or default_retry_policy()
+
+        async def connected() -> Self:
+            channel = Channel(parsed, config)
+            try:
+                if not lazy:
+                    await channel.connect(policy)
+            except BaseException:
+                await channel.aclose()
+                raise
+            client = cls(channel)
+            client._calls.retry = policy
+            client._calls.retry_commands = retry_commands
+            return client
+
+        return Connecting(connected)
+
+    @classmethod
+    def from_env(
+        cls,
+        env_var: str,
+        default: str,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+        lazy: bool = False,
+        config: ChannelConfig | None = None,
+    ) -> Connecting[Self]:
+        """Connect to the endpoint an environment variable names, or to ``default`` where it is unset or empty.
+
+        Args and errors are those of ``connect``.
+        """
+        endpoint = os.environ.get(env_var) or default
+        return cls.connect(endpoint, retry, retry_commands=retry_commands, lazy=lazy, config=config)
+
+    @classmethod
+    def from_channel(cls, channel: grpclib.client.Channel) -> Self:
+        """A client over somebody else's channel, which ``close()`` leaves open."""
+        return cls(channel, owns_channel=False)
+
+    async def close(self) -> None:
+        """Close the client and the channel it owns. Closing twice is fine; a client that owns nothing stays usable."""
+        if not self._owns_channel or self._channel is None:
+            return
+        self._calls.closed = True
+        if isinstance(self._channel, Channel):
+            await self._channel.aclose()
+        else:
+            self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @classmethod
+    def _stubs_over(cls, channel: grpclib.client.Channel) -> tuple[Any, ...]:
+        return tuple(ChannelStub(channel, service) for service in cls.services)
+
+    @classmethod
+    def _sharing(cls, other: "BaseClient") -> Self:
+        """A client over another one's channel: its settings, its end, but not its ownership."""
+        assert other._channel is not None
+        client = cls.__new__(cls)
+        client._attach(other._channel, False, other._calls, cls._stubs_over(other._channel))
+        return client
+
+    @classmethod
+    def _composed(cls, stubs: tuple[Any, ...], calls: Calls | None = None) -> Self:
+        client = cls.__new__(cls)
+        client._attach(None, False, calls or Calls(), stubs)
+        return client
+
+    def _attach(
+        self, channel: grpclib.client.Channel | None, owns: bool, calls: Calls, stubs: tuple[Any, ...]
+    ) -> None:
+        self._channel = channel
+        self._owns_channel = owns
+        self._calls = calls
+        self._stubs = stubs
+
+
+class SingleServiceClient(BaseClient):
+    """A client of one service."""
+
+    @classmethod
+    def from_stub(cls, stub: Any) -> Self:
+        """A client over a stub: any object with the service's methods in snake_case. It owns nothing.
+
+        Args:
+            stub: such as the service of an embedded coordinator in this process.
+        """
+        return cls._composed((stub,))
+
+    @property
+    def _stub(self) -> Any:
+        return self._stubs[0]
+
+
+def _calls_over(channel: grpclib.client.Channel) -> Calls:
+    return Calls(config=channel.config) if isinstance(channel, Channel) else Calls()

@@ -1,0 +1,196 @@
+"""The channel: an endpoint, and the connections to it."""
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+import anyio
+import grpclib.client
+from grpclib.config import Configuration
+
+from angzarr.client import failures
+from angzarr.client.config import ChannelConfig
+from angzarr.client.endpoint import Endpoint, parse_endpoint
+from angzarr.client.http2 import ClientProtocol
+from angzarr.error_codes import codes, keys, messages
+from angzarr.errors import ConnectionError, InvalidArgumentError
+from angzarr.log import get_logger
+from angzarr.retry import RetryPolicy, default_retry_policy
+
+if TYPE_CHECKING:
+    from grpclib.protocol import H2Protocol
+
+_log = get_logger(__name__)
+
+_CLOSING = 1.0
+
+
+class Channel(grpclib.client.Channel):
+    """A grpclib channel with our endpoints, configuration, errors and HTTP/2 manners. Build it inside a running loop.
+
+    Args:
+        endpoint: text as ``parse_endpoint`` takes it, or its result.
+        config: None for the defaults.
+
+    Raises:
+        InvalidArgumentError: ENDPOINT_INVALID_URI; INVALID_ARGUMENT where ``config`` has certificates and the endpoint
+            says plaintext.
+    """
+
+    def __init__(self, endpoint: str | Endpoint, config: ChannelConfig | None = None) -> None:
+        self.endpoint = endpoint if isinstance(endpoint, Endpoint) else parse_endpoint(endpoint)
+        self.config = config or ChannelConfig()
+        self.closed = False
+        self._connecting: asyncio.Future[None] | None = None
+        context = _ssl_context(self.endpoint, self.config)
+        settings = Configuration(ssl_target_name_override=_server_name(self.endpoint, self.config))
+        if self.endpoint.is_unix:
+            super().__init__(path=self.endpoint.path, ssl=context, config=settings)
+        else:
+            super().__init__(self.endpoint.host, self.endpoint.port, ssl=context, config=settings)
+        self._authority = self.config.authority or self.endpoint.authority
+
+    async def connect(self, retry: RetryPolicy | None = None) -> None:
+        """Open the connection now.
+
+        Args:
+            retry: what to do when it fails; None for ``default_retry_policy()``.
+
+        Raises:
+            ConnectionError: CONNECTION_FAILED, or CONNECTION_FAILED_MAX_RETRIES after several attempts; details
+                ``endpoint`` and ``cause``.
+            TransportError: the channel is closed.
+        """
+        attempts = 0
+
+        async def attempt() -> Exception | None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                await self.__connect__()
+            except ConnectionError as error:
+                if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                    return error
+                raise
+            return None
+
+        try:
+            final: Exception | None = await (retry or default_retry_policy()).execute(attempt)
+        except ConnectionError as error:
+            if attempts > 1:
+                raise self._failed(error.__cause__, several=True) from error.__cause__
+            raise
+        if final is not None:
+            raise final
+
+    async def __connect__(self) -> "H2Protocol":
+        """A connection for a new call, opened if there is none; one attempt serves everybody who waits for it."""
+        while True:
+            if self.closed:
+                raise failures.never_reached(RuntimeError("the client is closed"))
+            protocol = self._protocol
+            if isinstance(protocol, ClientProtocol) and protocol.usable:
+                return protocol
+            if self._connecting is None:
+                await self._connect_once()
+            else:
+                await self._wait_for_connection(self._connecting)
+
+    async def _connect_once(self) -> None:
+        connecting = self._connecting = asyncio.get_running_loop().create_future()
+        try:
+            protocol = await self._open()
+            if self.closed:
+                protocol.close()
+            else:
+                self._protocol = protocol
+        except ConnectionError as error:
+            connecting.set_exception(error)
+            connecting.exception()
+            raise
+        finally:
+            self._connecting = None
+            if not connecting.done():
+                connecting.set_result(None)
+
+    @staticmethod
+    async def _wait_for_connection(connecting: "asyncio.Future[None]") -> None:
+        try:
+            await asyncio.shield(connecting)
+        except ConnectionError as error:
+            raise ConnectionError(error.message, code=error.code, details=error.details) from error.__cause__
+
+    async def _open(self) -> ClientProtocol:
+        try:
+            with anyio.fail_after(self.config.connect_timeout):
+                protocol = await self._create_connection()
+        except TimeoutError as error:
+            late = TimeoutError(f"no connection within {self.config.connect_timeout:g} s")
+            raise self._failed(late) from error
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+        assert isinstance(protocol, ClientProtocol)
+        _log.debug("connected", endpoint=self.endpoint.text)
+        return protocol
+
+    def _failed(self, cause: BaseException | None, *, several: bool = False) -> ConnectionError:
+        code = codes.CONNECTION_FAILED_MAX_RETRIES if several else codes.CONNECTION_FAILED
+        text = str(cause) or type(cause).__name__
+        return ConnectionError(
+            getattr(messages, code),
+            code=code,
+            details={keys.ENDPOINT: self.endpoint.text, keys.CAUSE: text},
+        )
+
+    def _protocol_factory(self) -> ClientProtocol:
+        config = self.config
+        return ClientProtocol(self._config, self._h2_config, config.keepalive_time, config.keepalive_timeout)
+
+    def close(self) -> None:
+        """Close the connection; calls under way end with TransportError. Closing twice is fine."""
+        self.closed = True
+        if isinstance(self._protocol, ClientProtocol):
+            self._protocol.close()
+
+    async def aclose(self) -> None:
+        """Close, and wait until the socket is closed; a peer that takes nothing any more is cut off after 1 s."""
+        self.close()
+        protocol = self._protocol
+        if not isinstance(protocol, ClientProtocol):
+            return
+        with anyio.move_on_after(_CLOSING):
+            await asyncio.shield(protocol.lost)
+            return
+        protocol.abort("the client was closed")
+        await protocol.lost
+
+    def __del__(self) -> None:
+        if not self.closed:
+            super().__del__()
+
+
+def _ssl_context(endpoint: Endpoint, config: ChannelConfig) -> ssl.SSLContext | None:
+    if endpoint.tls is False and config.has_certificates:
+        raise InvalidArgumentError(
+            messages.INVALID_ARGUMENT,
+            code=codes.INVALID_ARGUMENT,
+            details={
+                keys.FIELD: "root_certificates"
+                if config.root_certificates is not None
+                else "certificate_chain",
+                keys.ENDPOINT: endpoint.text,
+                keys.EXPECTED: "https:// or an endpoint without a scheme, to go with certificates",
+            },
+        )
+    return config.ssl_context() if endpoint.tls or config.has_certificates else None
+
+
+def _server_name(endpoint: Endpoint, config: ChannelConfig) -> str | None:
+    """The name the server's certificate must carry."""
+    if config.authority is None:
+        return "localhost" if endpoint.is_unix else None
+    host, colon, port = config.authority.rpartition(":")
+    name = (
+        host if colon and port.isdigit() and (":" not in host or host.startswith("[")) else config.authority
+    )
+    return name.strip("[]")

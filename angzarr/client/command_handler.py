@@ -1,0 +1,127 @@
+"""Sending commands and facts."""
+
+import uuid
+
+from angzarr.client.base import SingleServiceClient
+from angzarr.client.command_builder import CommandBuilder
+from angzarr.client.query import QueryClient
+from angzarr.error_codes import codes, keys, messages
+from angzarr.errors import InvalidArgumentError
+from angzarr.messages import (
+    BusinessResponse,
+    CascadeErrorMode,
+    CommandBook,
+    CommandRequest,
+    CommandResponse,
+    EventRequest,
+    FactInjectionResponse,
+    SpeculateCommandHandlerRequest,
+    SyncMode,
+    correlation_id_of,
+)
+from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR
+
+
+class CommandHandlerClient(SingleServiceClient):
+    """Client of CommandHandlerCoordinatorService.
+
+    A command is sent again only when the server certainly never saw it, unless ``retry_commands=True``.
+    """
+
+    services = (COMMAND_HANDLER_COORDINATOR,)
+
+    _queries: QueryClient | None = None
+
+    def command(self, domain: str, root: uuid.UUID) -> CommandBuilder:
+        """Start a command for an aggregate."""
+        return CommandBuilder(self, domain, root)
+
+    def command_new(self, domain: str) -> CommandBuilder:
+        """Start a command for a new aggregate, whose root is a fresh UUID."""
+        return CommandBuilder(self, domain, uuid.uuid4())
+
+    async def handle_command(self, request: CommandRequest, timeout: float | None = None) -> CommandResponse:
+        """Execute a command.
+
+        Args:
+            request: the command and its modes.
+            timeout: seconds for all attempts together; None for the channel's default.
+
+        Returns:
+            The new events, and the projections the sync mode waited for.
+
+        Raises:
+            OutcomeUnknownError: it may or may not have been executed: the connection broke or the time ran out after
+                it was sent.
+            GRPCError: the server refused it; ``code`` and ``details`` say why, ``current_events`` after a stale
+                sequence.
+            ConnectionError: CONNECTION_FAILED, no connection could be made; it was not executed.
+            TransportError: TRANSPORT_ERROR, the client is closed, or the server never saw it; it was not executed.
+        """
+        return await self._calls.write(
+            self._stub.handle_command, request, correlation_id_of(request.command), timeout
+        )
+
+    async def handle(self, command: CommandBook, timeout: float | None = None) -> CommandResponse:
+        """Execute a command without waiting for what it causes (ASYNC, FAIL_FAST).
+
+        Args and errors are those of ``handle_command``.
+        """
+        request = CommandRequest(
+            command=command,
+            sync_mode=SyncMode.ASYNC,
+            cascade_error_mode=CascadeErrorMode.CASCADE_ERROR_FAIL_FAST,
+        )
+        return await self.handle_command(request, timeout)
+
+    async def handle_event(
+        self, request: EventRequest, timeout: float | None = None
+    ) -> FactInjectionResponse:
+        """Take in facts from outside.
+
+        Args and errors are those of ``handle_command``.
+        """
+        return await self._calls.write(
+            self._stub.handle_event, request, correlation_id_of(request.events), timeout
+        )
+
+    async def handle_compensation(
+        self, request: CommandRequest, timeout: float | None = None
+    ) -> BusinessResponse:
+        """Deliver a rejection to the aggregate that caused the rejected command.
+
+        Args and errors are those of ``handle_command``.
+        """
+        return await self._calls.write(
+            self._stub.handle_compensation, request, correlation_id_of(request.command), timeout
+        )
+
+    async def handle_sync_speculative(
+        self, request: SpeculateCommandHandlerRequest, timeout: float | None = None
+    ) -> CommandResponse:
+        """What a command would do, now or at a point of the past; nothing is stored. Retried like a read.
+
+        Args:
+            request: the command, and the point in time.
+            timeout: seconds for all attempts together; None for the channel's default.
+
+        Raises:
+            ClientError: as ``QueryClient.get_event_book``.
+        """
+        return await self._calls.read(
+            self._stub.handle_sync_speculative, request, correlation_id_of(request.command), timeout
+        )
+
+    def _query_client(self) -> QueryClient:
+        if self._queries is None and self._channel is not None:
+            self._queries = QueryClient._sharing(self)
+        if self._queries is None:
+            raise InvalidArgumentError(
+                messages.INVALID_ARGUMENT,
+                code=codes.INVALID_ARGUMENT,
+                details={
+                    keys.FIELD: "client",
+                    keys.CAUSE: "a client made from_stub cannot query; take DomainClient.command_handler",
+                },
+            )
+        return self._queries

@@ -1,0 +1,173 @@
+"""grpclib's HTTP/2 protocol, made to survive what networks and servers do.
+
+* A GOAWAY ends only the calls the server has not begun with; the others finish, new ones go to a new connection.
+* Frames grpclib does not know are ignored instead of killing the connection.
+* Keepalive pings find dead connections, which are aborted, not politely closed.
+"""
+
+import asyncio
+import struct
+from asyncio import BaseTransport
+from collections.abc import Callable
+from typing import Any, cast
+
+from grpclib.client import Handler
+from grpclib.config import Configuration
+from grpclib.protocol import EventsProcessor, H2Protocol
+from h2.config import H2Configuration
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event, StreamReset
+from hyperframe.frame import GoAwayFrame
+
+from angzarr.client import failures
+from angzarr.client.streams import CallStream
+from angzarr.log import get_logger
+
+_log = get_logger(__name__)
+
+
+class Processor(EventsProcessor):
+    """Hands the connection's events to its streams."""
+
+    draining = False
+
+    def register(self, stream: Any) -> Callable[[], None]:
+        release = super().register(stream)
+        return lambda: self._released(release)
+
+    def _released(self, release: Callable[[], None]) -> None:
+        release()
+        if self.draining and not self.streams:
+            self.close("drained after GOAWAY")
+
+    def process(self, event: Event) -> None:
+        if event.__class__ in getattr(self, "processors", ()):
+            super().process(event)
+
+    def process_stream_reset(self, event: StreamReset) -> None:
+        stream: Any = self.streams.get(event.stream_id)
+        if isinstance(stream, CallStream) and event.remote_reset:
+            stream.fail(failures.stream_reset(event.error_code or 0))
+            self.connection.streams_failed += 1
+        else:
+            super().process_stream_reset(event)
+
+    def process_connection_terminated(self, event: ConnectionTerminated) -> None:
+        last = 2**31 - 1 if event.last_stream_id is None else event.last_stream_id
+        _log.info("goaway_received", error_code=str(event.error_code), last_stream_id=last)
+        self.draining = True
+        self.handler.close()
+        reason = f"GOAWAY from the server before it began with the call; error_code: {event.error_code}"
+        streams: list[Any] = list(self.streams.values())
+        for stream in streams:
+            if not stream.id or stream.id > last:
+                self._give_up(stream, reason)
+        if not self.streams:
+            self.close("GOAWAY from the server")
+
+    @staticmethod
+    def _give_up(stream: Any, reason: str) -> None:
+        if isinstance(stream, CallStream):
+            stream.fail(failures.never_reached(reason))
+        else:
+            stream.__terminated__(reason)
+
+    def close(self, reason: str = "Connection closed") -> None:
+        super().close(reason)
+        self.connection.write_ready.set()
+        self.connection.stream_close_waiter.set()
+
+
+class ClientProtocol(H2Protocol):
+    """One connection to a server.
+
+    Args:
+        keepalive_time: seconds of silence before a ping; None for no pings.
+        keepalive_timeout: seconds to wait for the ping's answer.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        h2_config: H2Configuration,
+        keepalive_time: float | None,
+        keepalive_timeout: float,
+    ) -> None:
+        super().__init__(Handler(), config, h2_config)
+        self._keepalive_time = keepalive_time
+        self._keepalive_timeout = keepalive_timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self.lost = asyncio.get_running_loop().create_future()
+
+    @property
+    def usable(self) -> bool:
+        """Whether new calls can be opened on it."""
+        return not cast("Handler", self.handler).connection_lost and not self.connection.is_closing()
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
+        self.processor = Processor(self.handler, self.connection)
+        # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
+        self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        if self._keepalive_time is not None:
+            self._timer = self._loop.call_later(self._keepalive_time, self._ping)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.processor.close(f"connection lost: {exc}" if exc else "connection lost: closed by the server")
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def close(self) -> None:
+        """Say goodbye and close; calls that are under way end with TransportError."""
+        if not self.connection.is_closing():
+            self.connection._connection.close_connection()
+            self.connection.flush()
+        self.processor.close("the client was closed")
+
+    def abort(self, reason: str) -> None:
+        """Drop the connection without waiting for what is still to be written."""
+        self.processor.close(reason)
+        self._transport.abort()
+
+    def _ping(self) -> None:
+        assert self._keepalive_time is not None
+        silent = self._loop.time() - self._heard
+        if silent < self._keepalive_time:
+            self._timer = self._loop.call_later(self._keepalive_time - silent, self._ping)
+            return
+        sent = self._loop.time()
+        self.connection._connection.ping(struct.pack("!Q", int(sent * 1e6)))
+        self.connection.flush()
+        self._timer = self._loop.call_later(self._keepalive_timeout, self._expect_answer, sent)
+
+    def _expect_answer(self, sent: float) -> None:
+        if self._heard >= sent:
+            self._ping()
+        else:
+            _log.warning("keepalive_failed", timeout=self._keepalive_timeout)
+            self.abort(f"keepalive: no answer to a ping within {self._keepalive_timeout:g} s")
+
+
+def _goaway_event(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
+    event = ConnectionTerminated()
+    event.error_code = _known(frame.error_code)
+    event.last_stream_id = frame.last_stream_id
+    event.additional_data = frame.additional_data or None
+    return [], [event]
+
+
+def _known(code: int) -> Any:
+    try:
+        return ErrorCodes(code)
+    except ValueError:
+        return code
