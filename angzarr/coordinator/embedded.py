@@ -143,7 +143,7 @@ class EmbeddedCoordinator:
         from angzarr.client import CommandHandlerClient, DomainClient, QueryClient
 
         return DomainClient.from_clients(
-            CommandHandlerClient.from_stub(self.commands), QueryClient.from_stub(self.queries)
+            CommandHandlerClient.from_stub(self.commands), QueryClient.from_stub(self.queries), domain=domain
         )
 
     async def events(self, domain: str, root: uuid.UUID | bytes, *, edition: str = "") -> EventBook:
