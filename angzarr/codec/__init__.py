@@ -12,6 +12,8 @@ from betterproto import Message
 
 from angzarr.codec import wire
 from angzarr.codec.grpc import GrpcCodec
+from angzarr.codec.methods import clone_of
+from angzarr.codec.preparing import prepare
 from angzarr.codec.schema import schema_of
 from angzarr.errors import DecodeError, EncodeError
 
@@ -107,9 +109,8 @@ def has_field(message: Message, name: str) -> bool:
 
 def clone(message: M) -> M:
     """A deep copy, unknown fields and presence included."""
+    schema = schema_of(type(message))
+    if schema.prepared:
+        copied: M = clone_of(message)
+        return copied
     return decode(type(message), encode(message))
-
-
-def prepare(cls: type[Message]) -> None:
-    """Make attribute access and construction of a class fast, in place. Idempotent."""
-    schema_of(cls)

@@ -21,13 +21,13 @@ from angzarr.errors import DecodeError
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["PRESENT", "compile_parser"]
+__all__ = ["PRESENT", "compile_parser", "set_dict"]
 
 PRESENT = "_serialized_on_wire"
 """Key of a message's own values: True when decoded or so marked, False when it came into being by being read."""
 
 _NEXT = "t = b[i] if i < e else 0"
-_set_dict = betterproto.Message.__dict__["__dict__"].__set__
+set_dict = betterproto.Message.__dict__["__dict__"].__set__
 
 
 def compile_parser(schema: "Schema", schema_of: SchemaOf) -> Callable[..., Any]:
@@ -67,7 +67,7 @@ def _names(schema: "Schema") -> dict[str, Any]:
         "new": object.__new__,
         "read_size": read_size,
         "read_wrapped": read_wrapped,
-        "set_dict": _set_dict,
+        "set_dict": set_dict,
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import betterproto
 
 from angzarr.codec import wellknown
-from angzarr.codec.fields import DURATION, TIMESTAMP
+from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field
 from angzarr.codec.general import UNKNOWN
 from angzarr.codec.parse import PRESENT
 
@@ -32,12 +32,20 @@ def reduced(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
             continue
         if field.group and chosen.get(field.group) != field.name:
             continue
-        default = (
-            wellknown.DEFAULTS.get(field.element.kind) if field.singular and not field.explicit else None
-        )
-        if default is None or getattr(value, "raw", None) is not None or value != default:
-            out[field.name] = value
+        if field.singular and not field.explicit and _only_read(field, value):
+            continue
+        out[field.name] = value
     return out
+
+
+def _only_read(field: Field, value: Any) -> bool:
+    """Whether betterproto would leave a value out because it is what an absent field reads as."""
+    kind = field.element.kind
+    if kind == MESSAGE:
+        return isinstance(value, betterproto.Message) and not (value._serialized_on_wire or value)
+    if kind in (TIMESTAMP, DURATION):
+        return getattr(value, "raw", None) is None and bool(value == wellknown.DEFAULTS[kind])
+    return False
 
 
 def complete(schema: "Schema", values: dict[str, Any]) -> None:

@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from betterproto import Message
 
@@ -12,7 +11,7 @@ from angzarr.codec.fields import MESSAGE, Field, fields_of
 from angzarr.codec.parse import PRESENT, compile_parser
 from angzarr.codec.serialise import compile_serialiser
 
-__all__ = ["LOCK", "Schema", "known_schema", "schema_of"]
+__all__ = ["LOCK", "Schema", "schema_of"]
 
 LOCK = threading.RLock()
 """Held while a class is being compiled or prepared."""
@@ -21,6 +20,24 @@ _schemas: dict[type[Message], "Schema"] = {}
 
 Parser = Callable[..., Any]
 Serialiser = Callable[[dict[str, Any]], bytes]
+T = TypeVar("T")
+
+
+class _computed(Generic[T]):
+    """A property worked out once, under the lock, and then an ordinary attribute."""
+
+    def __init__(self, compute: "Callable[[Schema], T]") -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, schema: "Schema", owner: type | None = None) -> T:
+        with LOCK:
+            values: dict[str, Any] = vars(schema)
+            if self._name not in values:
+                values[self._name] = self._compute(schema)
+            value: T = values[self._name]
+            return value
 
 
 class Schema:
@@ -29,23 +46,25 @@ class Schema:
     Attributes:
         cls: the class.
         prepared: whether its messages keep only present fields (``angzarr.codec.prepare``).
+        preparation: what is still to be done to prepare it, when it has been asked for.
     """
 
     def __init__(self, cls: type[Message]) -> None:
         self.cls = cls
         self.prepared = False
+        self.preparation: Callable[[], None] | None = None
 
-    @cached_property
+    @_computed
     def fields(self) -> tuple[Field, ...]:
         """The fields by number."""
         return fields_of(self.cls)
 
-    @cached_property
+    @_computed
     def by_name(self) -> dict[str, Field]:
         """The fields by name."""
         return {field.name: field for field in self.fields}
 
-    @cached_property
+    @_computed
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Oneof → its members."""
         groups: dict[str, tuple[str, ...]] = {}
@@ -54,24 +73,24 @@ class Schema:
                 groups[field.group] = (*groups.get(field.group, ()), field.name)
         return groups
 
-    @cached_property
+    @_computed
     def handlers(self) -> dict[int, tuple[Field, general.Handler]]:
         """What the general loop decodes each tag with."""
         return general.handlers_of(self, schema_of)
 
-    @cached_property
+    @_computed
     def parse(self) -> Parser:
         """``(b, i, end, depth=100) -> message``."""
-        with LOCK:
-            parse = compile_parser(self, schema_of)
-            return parse if self.prepared else self._completing(parse)
+        self.complete_preparation()
+        parse = compile_parser(self, schema_of)
+        return parse if self.prepared else self._completing(parse)
 
-    @cached_property
+    @_computed
     def serialise(self) -> Serialiser:
         """From a message's ``__dict__`` to its encoding."""
-        with LOCK:
-            serialise = compile_serialiser(self, schema_of)
-            return serialise if self.prepared else lambda values: serialise(plain.reduced(self, values))
+        self.complete_preparation()
+        serialise = compile_serialiser(self, schema_of)
+        return serialise if self.prepared else lambda values: serialise(plain.reduced(self, values))
 
     def _completing(self, parse: Parser) -> Parser:
         def parse_plain(b: bytes, i: int, end: int, depth: int = 100) -> Any:
@@ -87,6 +106,17 @@ class Schema:
         values[PRESENT] = True
         if not self.prepared:
             plain.complete(self, values)
+
+    def complete_preparation(self) -> None:
+        """Do what ``prepare`` has left for the first use."""
+        if self.preparation is not None:
+            self.preparation()
+
+    def new(self) -> Any:
+        """An empty message of a class that is to be prepared, made without its constructor."""
+        if not self.prepared:
+            self.complete_preparation()
+        return object.__new__(self.cls)
 
     def recompile(self) -> None:
         """Forget the compiled functions; whoever holds them may go on using them."""
@@ -133,8 +163,3 @@ def schema_of(cls: Any) -> Schema:
         raise TypeError(f"a betterproto message class expected, got {cls!r}")
     with LOCK:
         return _schemas.setdefault(cls, Schema(cls))
-
-
-def known_schema(cls: type[Message]) -> Schema | None:
-    """The schema of a class, if anything has asked for it before."""
-    return _schemas.get(cls)

@@ -1,0 +1,86 @@
+"""``prepare``: a generated class becomes fast, in place, for everybody who uses it."""
+
+import functools
+import gc
+from typing import Any
+
+from betterproto import Message
+
+from angzarr.codec import plain
+from angzarr.codec.attributes import install_attributes
+from angzarr.codec.constructor import compile_constructor
+from angzarr.codec.fields import MESSAGE
+from angzarr.codec.methods import install_methods
+from angzarr.codec.plain import GROUPS
+from angzarr.codec.schema import LOCK, Schema, schema_of
+
+__all__ = ["prepare"]
+
+
+def prepare(cls: type[Message]) -> None:
+    """Make attribute access and construction of a message class fast, in place. Idempotent, cheap, thread-safe.
+
+    Its public behaviour stays, with these exceptions, in which it follows google.protobuf: an empty
+    sub-message that was assigned is encoded; ``bytes()``, ``parse`` and the like are those of this codec;
+    copies keep unknown fields. The work is done when the class is first used, and includes the classes of
+    its sub-messages. Messages of the class that exist already are brought over.
+    """
+    schema = schema_of(cls)
+    with LOCK:
+        if schema.prepared or schema.preparation is not None:
+            return
+        if _was_used(schema):
+            _finish(schema)
+        else:
+            _finish_on_first_use(schema)
+
+
+def _was_used(schema: Schema) -> bool:
+    """Whether messages of the class may exist; betterproto's constructor leaves a trace in the class."""
+    return (
+        "_betterproto_meta" in vars(schema.cls)
+        or "parse" in vars(schema)
+        or bool(schema.cls.__subclasses__())
+    )
+
+
+def _finish_on_first_use(schema: Schema) -> None:
+    cls: Any = schema.cls
+    schema.preparation = functools.partial(_finish, schema)
+
+    @functools.wraps(cls.__init__)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        _finish(schema)
+        cls.__init__(self, *args, **kwargs)
+
+    cls.__init__ = __init__
+
+
+def _finish(schema: Schema) -> None:
+    with LOCK:
+        if schema.prepared:
+            return
+        used = _was_used(schema)
+        constructor = compile_constructor(schema)
+        schema.prepared, schema.preparation = True, None
+        schema.recompile()
+        install_methods(schema)
+        if used:
+            _bring_over(schema)
+        install_attributes(schema, schema_of)
+        schema.cls.__init__ = constructor  # type: ignore[method-assign]
+        if used:  # those that another thread has made meanwhile
+            _bring_over(schema)
+        for field in schema.fields:
+            if field.element.kind == MESSAGE:
+                prepare(field.element.message_class)
+
+
+def _bring_over(schema: Schema) -> None:
+    """Make messages that exist already keep only what is present."""
+    for message in gc.get_referrers(schema.cls):
+        if type(message) is schema.cls:
+            values = message.__dict__
+            kept = plain.reduced(schema, values) if GROUPS in values else values
+            for key in [key for key in values if key not in kept]:
+                del values[key]
