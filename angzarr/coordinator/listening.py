@@ -8,12 +8,17 @@ from angzarr.coordinator.wire import served
 from angzarr.messages.services import Service
 from angzarr.server.grpc_server import GrpcServer
 from angzarr.server.options import ServerOptions
+from angzarr.server.reflection import ReflectionService
+
+REFLECTION_NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
 def server_for(services: Iterable[tuple[Service, object]], config: ServingConfig) -> GrpcServer:
     """A server of the coordinator's services, listening nowhere yet."""
     options = ServerOptions(max_message_bytes=config.max_message_bytes, grace=config.grace)
-    return GrpcServer(served(services, config.max_details_bytes), options=options)
+    offered = list(services)
+    reflection = ReflectionService([*(service.full_name for service, _ in offered), *REFLECTION_NAMES])
+    return GrpcServer([*served(offered, config.max_details_bytes), reflection], options=options)
 
 
 async def listen(server: GrpcServer, domains: Iterable[str], uds_base: str | None, tcp: str | None) -> None:

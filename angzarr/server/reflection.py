@@ -75,7 +75,9 @@ class Index:
         }
 
     def file(self, name: str) -> list[bytes] | None:
-        """A file and all it imports, itself first; None if there is no such file."""
+        """A file and all it imports, itself first; None if there is no such file; every file for ``*`` (ours)."""
+        if name == "*":
+            return list(self._files.values())
         return self._with_imports(name) if name in self._files else None
 
     def declaring(self, symbol: str) -> list[bytes] | None:
