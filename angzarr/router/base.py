@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
+import betterproto
 from grpclib.const import Handler
 
+from angzarr import codec
 from angzarr.router.calls import Extras, Method, instance_of, invoke
 from angzarr.router.registry import Compiled, Factory, HandlerInfo, compile_handler
 
@@ -21,6 +23,7 @@ class BuiltRouter:
     """
 
     kind: ClassVar[str]
+    request_type: ClassVar[type[betterproto.Message]]
 
     def __init__(
         self,
@@ -93,6 +96,21 @@ class BuiltRouter:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} handlers)"
+
+    async def dispatch(self, request: Any) -> Any:
+        """Dispatch a request of the router's kind; see the class of that kind."""
+        raise NotImplementedError
+
+    async def dispatch_bytes(self, data: bytes) -> bytes:
+        """``dispatch`` from the request's bytes to the answer's.
+
+        Args:
+            data: the encoded request of the kind's main RPC.
+
+        Raises:
+            DecodeError: ``data`` is not an encoding of the request; else as ``dispatch``.
+        """
+        return codec.encode(await self.dispatch(codec.decode(self.request_type, data)))
 
     async def _instance(self, factory: Any) -> Any:
         return await instance_of(factory)

@@ -88,6 +88,7 @@ class CommandHandlerRouter(BuiltRouter):
     """
 
     kind: ClassVar[str] = "command_handler"
+    request_type = ContextualCommand
 
     def __init__(
         self, factories: Sequence[Factory], *, state_cache: int | None = None, **options: Any

@@ -66,6 +66,7 @@ class ProcessManagerRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@process_manager``."""
 
     kind: ClassVar[str] = "process_manager"
+    request_type = ProcessManagerHandleRequest
 
     def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
         super().__init__(factories, **options)

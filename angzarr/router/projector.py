@@ -28,14 +28,15 @@ class ProjectorRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@projector``."""
 
     kind: ClassVar[str] = "projector"
+    request_type = EventBook
 
-    async def dispatch(self, book: EventBook, *, speculative: bool = False) -> Projection:
+    async def dispatch(self, request: EventBook, *, speculative: bool = False) -> Projection:
         """Hand every inline event of a book, in order, to the projectors of its domain.
 
         A book without a cover reaches projectors of ``"*"`` only.
 
         Args:
-            book: the events.
+            request: the book of events.
             speculative: what handlers that ask for ``speculative`` are told: nothing must be kept.
 
         Returns:
@@ -46,9 +47,9 @@ class ProjectorRouter(BuiltRouter):
             DispatchError: ANY_DECODE_FAILED, an event that has a handler cannot be decoded;
                 HANDLER_WRONG_REQUEST_KIND.
         """
-        if not isinstance(book, EventBook):
-            raise wrong_request(EventBook, book)
-        cover = cover_of(book)
+        if not isinstance(request, EventBook):
+            raise wrong_request(EventBook, request)
+        book, cover = request, cover_of(request)
         domain = WILDCARD_DOMAIN if cover is None else cover.domain
         projection = Projection(sequence=book.next_sequence)
         if cover is not None:

@@ -36,6 +36,7 @@ class SagaRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@saga``."""
 
     kind: ClassVar[str] = "saga"
+    request_type = SagaHandleRequest
 
     async def dispatch(self, request: SagaHandleRequest) -> SagaResponse:
         """Hand every inline event of the source book, in order, to the sagas of its domain.
