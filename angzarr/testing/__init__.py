@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         uuid_str_for,
     )
     from angzarr.testing.context import ScenarioContext
+    from angzarr.testing.scenarios import Scenario, ScenarioFailure, scenario
     from angzarr.testing.strategies import messages
 
 _MODULES = {
@@ -31,13 +32,16 @@ _MODULES = {
         make_timestamp pack_event testing_pack_event uuid_for uuid_obj_for uuid_str_for
     """,
     "angzarr.testing.context": "ScenarioContext",
+    "angzarr.testing.scenarios": "Scenario ScenarioFailure scenario",
     "angzarr.testing.strategies": "messages",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "DEFAULT_TEST_NAMESPACE",
+    "Scenario",
     "ScenarioContext",
+    "ScenarioFailure",
     "make_command_book",
     "make_command_page",
     "make_cover",
@@ -46,6 +50,7 @@ __all__ = [
     "make_timestamp",
     "messages",
     "pack_event",
+    "scenario",
     "testing_pack_event",
     "uuid_for",
     "uuid_obj_for",

@@ -1,0 +1,150 @@
+"""What a failing scenario or law prints: history, command, what came, and the code that makes it happen again."""
+
+import os
+import traceback
+from collections.abc import Iterable, Sequence
+
+from angzarr.messages import CommandBook, Cover, EventBook, Projection, any_of, has_field
+from angzarr.testing.performing import Outcome, When, code_of, open_any, unpacked
+from angzarr.testing.source import Source
+from angzarr.testing.subject import Subject
+
+INDENT = "    "
+
+
+def section(title: str, lines: Iterable[str]) -> str:
+    """A titled block; one that says so when there is nothing in it."""
+    body = "\n".join(_indented(line) for line in lines) or f"{INDENT}(nothing)"
+    return f"{title}\n{body}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"{INDENT}{line}" if line else line for line in text.splitlines())
+
+
+def history_lines(book: EventBook) -> list[str]:
+    """A history, event by event, with its snapshot."""
+    source = Source()
+    lines = []
+    if has_field(book, "snapshot"):
+        state = source.value(open_any(book.snapshot.state))
+        lines.append(f"snapshot at sequence {book.snapshot.sequence}: {state}")
+    return lines + [source.value(event) for event in unpacked(book.pages)]
+
+
+def when_lines(when: When | None) -> list[str]:
+    """What happened."""
+    if when is None:
+        return []
+    source = Source()
+    happened = [source.value(payload) for payload in (*when.messages, *when.payloads)]
+    if when.kind == "rejection":
+        command = happened[0] if happened else when.refused[1]
+        return [f"{when.refused[0]} refused {command}: {when.reason or 'no reason given'}"]
+    whose = [] if when.cover is None else [f"of {source.value(when.cover)}"]
+    return [*([f"as {when.kind}"] if when.kind == "fact" else []), *happened, *whose]
+
+
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """What came of it."""
+    if outcome.error is not None:
+        return [error_line(outcome.error)]
+    source = Source()
+    lines = [source.value(event) for event in outcome.messages]
+    lines += [addressed(source, book) for book in outcome.commands]
+    lines += [f"fact {addressed(source, book)}" for book in outcome.facts]
+    if outcome.projection is not None:
+        lines.append(projection_line(source, outcome.projection))
+    for name in ("revocation", "notification"):
+        answer = getattr(outcome, name)
+        if answer is not None:
+            lines.append(source.value(answer))
+    return lines
+
+
+def addressed(source: Source, book: CommandBook | EventBook) -> str:
+    """A book for another aggregate, by domain, root and content."""
+    payloads = [payload for page in book.pages if (payload := any_of(page)) is not None]
+    messages = [source.value(open_any(payload)) for payload in payloads]
+    return f"to {book.cover.domain}/{book.cover.root.value.hex()}: {', '.join(messages)}"
+
+
+def projection_line(source: Source, projection: Projection) -> str:
+    """What a projector answered."""
+    if not projection.projection.type_url:
+        return f"projection of {projection.projector or 'nobody'} at {projection.sequence}, without payload"
+    return source.value(open_any(projection.projection))
+
+
+def error_line(error: BaseException) -> str:
+    """An error with its code, or with the place in the user's code where it was raised."""
+    code = code_of(error)
+    if code:
+        return f"rejected with {code}: {getattr(error, 'message', None) or error}"
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f", at {os.path.basename(where[0].filename)}:{where[0].lineno}" if where else ""
+    return f"raised {type(error).__name__}: {error}{place}"
+
+
+def rerun_line(expression: str) -> str:
+    """How to run it again: the test under pytest, else the scenario itself."""
+    current = os.environ.get("PYTEST_CURRENT_TEST", "")
+    if current:
+        return f"rerun with: python -m pytest '{current.rpartition(' ')[0]}'"
+    return f"rerun with:\n{_indented(expression)}"
+
+
+def expression(
+    source: Source,
+    subject: Subject,
+    history: EventBook,
+    when: When | None,
+    tail: Sequence[tuple[str, Sequence[tuple[str, object]]]] = (),
+) -> str:
+    """A scenario as the expression to await.
+
+    Args:
+        source: collects the imports.
+        subject: the handler.
+        history: what is given.
+        when: what happens; None for nothing.
+        tail: further calls, as (method, [(``"name="`` or ``""``, value)]).
+    """
+    name = source.class_name(subject.info.cls)
+    lines = [f"{source.name('angzarr.testing', 'scenario')}({name})"]
+    if has_field(history, "snapshot"):
+        snapshot = open_any(history.snapshot.state)
+        arguments = [("", snapshot), ("sequence=", history.snapshot.sequence)]
+        lines.append(source.call(".given_snapshot", arguments, 8))
+    if history.pages:
+        lines.append(source.call(".given", [("", event) for event in unpacked(history.pages)], 8))
+    if when is not None:
+        lines.append(_when(source, when))
+    lines += [source.call(f".{method}", arguments, 8) for method, arguments in tail]
+    body = "\n".join(f"        {line}" for line in lines)
+    return f"await (\n{body}\n    )"
+
+
+def _when(source: Source, when: When) -> str:
+    happened = (*when.messages, *when.payloads)
+    named: list[tuple[str, object]] = []
+    if when.cover is not None and not _is_usual(when.cover):
+        named.append(("cover=", when.cover))
+    if when.kind == "rejection":
+        domain, command = when.refused
+        arguments = [("", domain), ("", when.messages[0] if when.messages else command)]
+        if when.reason:
+            named.insert(0, ("reason=", when.reason))
+        return source.call(".when_rejected", [*arguments, *named], 8)
+    method = ".when_fact" if when.kind == "fact" else ".when"
+    return source.call(method, [*(("", message) for message in happened), *named], 8)
+
+
+def _is_usual(cover: Cover) -> bool:
+    return cover.correlation_id == "scenario" and not has_field(cover, "edition")
+
+
+def file_around(name: str, source: Source, body: str, why: str = "") -> str:
+    """A whole test file around a scenario: its imports, then the function."""
+    remark = f"    # {why}\n" if why else ""
+    return "\n".join([*source.imports(), "", "", f"async def test_{name}():", f"{remark}    {body}"])
