@@ -87,13 +87,21 @@ class CommandPipeline:
         Raises:
             GRPCError: as the table of coordinator-contract.md §2 has it.
         """
-        command = self._checked(request, origin)
-        commit = await self._run(command)
+        commit = await self.execute(request, origin)
         if commit is None:
-            empty = EventBook(cover=books.cover_of(command.key, command.book.cover.correlation_id))
+            cover = request.command.cover
+            empty = EventBook(cover=books.cover_of(books.key_of(cover), cover.correlation_id))
             return CommandResponse(events=empty)
         projections = await self._engine.fan_out.finish(commit)
         return CommandResponse(events=commit.book, projections=projections)
+
+    async def execute(self, request: CommandRequest, origin: Origin = CLIENT) -> Commit | None:
+        """As ``handle``, without waiting for what follows; None when the command caused no events.
+
+        Raises:
+            GRPCError: as for ``handle``.
+        """
+        return await self._run(self._checked(request, origin))
 
     def _checked(self, request: CommandRequest, origin: Origin) -> Command:
         if not has_field(request, "command"):
@@ -210,6 +218,7 @@ class CommandPipeline:
 
     async def _persist(self, command: Command, history: History, events: EventBook) -> Commit:
         commit = commit_of(command.key, events, history.next_sequence, command.flow)
+        commit.command = command.book
         rows = new_events(
             commit.stored,
             correlation_id=events.cover.correlation_id,
@@ -234,13 +243,15 @@ def _flow(request: CommandRequest, first: CommandPage, origin: Origin) -> Flow:
 
 
 def causes_of(pages: Sequence[CommandPage], origin: Origin) -> tuple[Provenance, ...]:
-    """The provenance of each page of a deferred command; none when its source cannot be used."""
-    causes = []
+    """The provenance of each page, as its deferred header or the sender has it; none when neither says."""
+    causes: list[Provenance] = []
     for number, page in enumerate(pages):
-        header = page.header
-        if not has_field(header, "angzarr_deferred"):
-            break
-        cause = provenance_of(header.angzarr_deferred, origin.component, origin.command_index + number)
+        cause = None
+        index = origin.command_index + number
+        if has_field(page.header, "angzarr_deferred"):
+            cause = provenance_of(page.header.angzarr_deferred, origin.component, index)
+        if cause is None and origin.cause is not None:
+            cause = origin.cause._replace(command_index=index)
         if cause is None:
             break
         causes.append(cause)
@@ -285,4 +296,4 @@ def command_type(book: CommandBook) -> str:
 def repeated(key: Key, pages: list[StoredPage], correlation_id: str, flow: Flow) -> Commit:
     """The commit that stored those pages once, to be answered again."""
     book = books.event_book(books.cover_of(key, correlation_id), pages, pages[-1].sequence + 1)
-    return Commit(key, book, pages, flow)
+    return Commit(key, book, pages, flow, repeat=True)

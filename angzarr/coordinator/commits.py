@@ -1,14 +1,16 @@
 """What was, or is about to be, stored for one command or fact."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from angzarr.messages import CascadeErrorMode, EventBook, Projection, SyncMode
+from angzarr.messages import CascadeErrorMode, CommandBook, EventBook, Projection, SyncMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from angzarr.coordinator.store.records import Key, Operation, StoredPage
+    from angzarr.coordinator.cascade import Cascade
+    from angzarr.coordinator.steps import Item
+    from angzarr.coordinator.store.records import Key, Operation, Provenance, StoredPage
 
 
 ASYNC = SyncMode.try_value(SyncMode.ASYNC)
@@ -25,6 +27,7 @@ class Flow:
         depth: how many commands led here.
         chain: their names, for the error when there are too many.
         cascade_id: two-phase marking, or ``""``.
+        cascade: what is known of the CASCADE this belongs to; None outside of one.
     """
 
     mode: SyncMode = ASYNC
@@ -32,6 +35,7 @@ class Flow:
     depth: int = 0
     chain: tuple[str, ...] = ()
     cascade_id: str = ""
+    cascade: "Cascade | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,14 @@ class Origin:
     Attributes:
         component: the saga or process manager.
         command_index: which of its commands this is, over all pages of its answer.
+        cause: what caused it, for pages whose header does not say.
         with_commit: what is to be stored in the same transaction as the command's events.
         flow: how it runs; None for the request's own.
     """
 
     component: str = ""
     command_index: int = 0
+    cause: "Provenance | None" = None
     with_commit: "tuple[Operation, ...]" = ()
     flow: Flow | None = None
 
@@ -64,7 +70,13 @@ class Commit:
         stored: the same pages as bytes.
         flow: how the command ran.
         position: of the last page in the whole store, once it is stored.
-        work: ids of the outbox rows it left, once it is stored.
+        planned: what the fan-out stored with it.
+        work: results of ``planned``, once it is stored: the ids of outbox rows.
+        extra: results of the origin's ``with_commit``.
+        repeat: whether these pages were stored before, and are only answered again.
+        abandoned: whether the caller has gone, so that nobody will wait for what follows.
+        command: the command that caused it; None for facts and the like.
+        inline: steps that wait for ``finish`` to run them.
     """
 
     key: "Key"
@@ -72,7 +84,13 @@ class Commit:
     stored: "list[StoredPage]"
     flow: Flow
     position: int = 0
+    planned: "Sequence[Operation]" = ()
     work: "list[int]" = field(default_factory=list)
+    extra: "list[Any]" = field(default_factory=list)
+    repeat: bool = False
+    abandoned: bool = False
+    command: "CommandBook | None" = None
+    inline: "list[Item]" = field(default_factory=list)
 
 
 class FanOut(Protocol):

@@ -16,14 +16,19 @@ from angzarr.coordinator.commands import CommandPipeline
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.facts import FactPipeline
+from angzarr.coordinator.fan_out import Following
 from angzarr.coordinator.handlers import Components, HandlerEndpoint
 from angzarr.coordinator.listening import listen, server_for
 from angzarr.coordinator.local import components_of
+from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.queries import Queries
+from angzarr.coordinator.reactions import Reactions
+from angzarr.coordinator.rejections import Rejections
 from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
 from angzarr.coordinator.speculation import CompensationPipeline, Speculation
 from angzarr.coordinator.store import MEMORY, SqliteStore, Store
 from angzarr.coordinator.store.records import MAIN, Key
+from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
 from angzarr.messages import EventBook, Query
 from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY
@@ -104,24 +109,38 @@ class EmbeddedCoordinator:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         await self._store.open()
-        stack.push_async_callback(self._store.close)
+        stack.push_async_callback(self._close_store)
         engine = self.engine = Engine(self._store, self.components, self.config)
-        self.commands = CommandHandlerCoordinatorService(
-            CommandPipeline(engine), FactPipeline(engine), Speculation(engine), CompensationPipeline(engine)
-        )
+        group = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(group.cancel_scope.cancel)
+        commands, facts = CommandPipeline(engine), FactPipeline(engine)
+        compensation = CompensationPipeline(engine)
+        self.commands = CommandHandlerCoordinatorService(commands, facts, Speculation(engine), compensation)
+        streams = EventStreams(self.config.serving.subscriber_buffer)
+        self._projections = Projections(engine, group)
+        self._reactions = Reactions(engine, commands, facts, Rejections(engine, compensation), group)
+        self._following = Following(engine, self._reactions, self._projections, streams, compensation)
+        engine.fan_out = self._following
+        stack.callback(self._projections.stop)
+        stack.callback(self._reactions.stop)
+        await self._projections.start()
+        await self._reactions.recover()
         self.queries = EventQueryService(Queries(self._store))
         if self._uds_base is not None or self._tcp is not None:
             services = [(COMMAND_HANDLER_COORDINATOR, self.commands), (EVENT_QUERY, self.queries)]
             self._server = await stack.enter_async_context(server_for(services, self.config.serving))
             await listen(self._server, self.components.domains, self._uds_base, self._tcp)
 
+    async def _close_store(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._store.close()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         stack, self._stack = self._stack, None
         if stack is not None:
-            with anyio.CancelScope(shield=True):
-                await stack.__aexit__(kind, error, trace)
+            await stack.__aexit__(kind, error, trace)
         self._server = None
 
     @property
@@ -161,6 +180,18 @@ class EmbeddedCoordinator:
         return await self.queries.get_event_book(
             Query(cover=books.cover_of(Key(domain, edition or MAIN, raw)))
         )
+
+    async def settle(self, timeout: float, *, correlation_id: str | None = None) -> None:
+        """Wait until everything that was caused so far is done: reactions, what they caused, projections.
+
+        Args:
+            timeout: seconds to wait at most.
+            correlation_id: only what belongs to it; None (the default) for everything.
+
+        Raises:
+            SettleTimeout: something is not done; its text is a table, its ``pending`` the rows.
+        """
+        await self._following.settle(timeout, correlation_id)
 
     async def serve_forever(self) -> None:
         """Wait until cancelled, or until SIGTERM or SIGINT arrives; leaving the block then stops gracefully."""

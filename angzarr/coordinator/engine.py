@@ -39,6 +39,7 @@ from angzarr.messages import (
     EventBook,
     EventPage,
     Snapshot,
+    SyncMode,
     UpcastRequest,
     divergence_for,
     has_field,
@@ -137,14 +138,16 @@ class Engine:
             ConflictError: STORE_CONFLICT, another writer was first.
             GRPCError: INTERNAL, the store failed and nothing was stored.
         """
-        plan = self.fan_out.plan(commit)
+        if commit.flow.mode == SyncMode.ISOLATED:
+            events = [event._replace(fan_out=False) for event in events]
+        plan = commit.planned = tuple(self.fan_out.plan(commit))
         unit: list[Operation] = [Append(commit.key, tuple(events)), *plan, *with_commit]
         if snapshot is not None:
             unit.append(PutSnapshot(commit.key, snapshot))
         after = functools.partial(self._stored, history, commit, snapshot, len(plan))
         faults.reached("before persist")
         try:
-            await self._written(unit, after)
+            await self._written(unit, commit, after)
         except ConflictError:
             self.cache.drop(commit.key)
             raise
@@ -155,13 +158,16 @@ class Engine:
             ) from error
         faults.reached("after persist")
 
-    async def _written(self, unit: Sequence[Operation], after: Callable[[list[Any]], None]) -> None:
+    async def _written(
+        self, unit: Sequence[Operation], commit: Commit, after: Callable[[list[Any]], None]
+    ) -> None:
         # A caller that gives up does not undo the write: whoever waits for it must still be told.
         future = self.store.submit(unit)
         try:
             results = await asyncio.shield(future)
         except asyncio.CancelledError:
             if not future.cancelled():
+                commit.abandoned = True
                 future.add_done_callback(functools.partial(_afterwards, after))
             raise
         after(results)
@@ -176,6 +182,7 @@ class Engine:
     ) -> None:
         commit.position = results[0]
         commit.work = results[1 : 1 + planned]
+        commit.extra = results[1 + planned :]
         if commit.key.edition == MAIN and not commit.flow.cascade_id:
             self.cache.extend(history, commit.stored, snapshot)
         else:

@@ -41,17 +41,28 @@ class FactPipeline:
             GRPCError: INVALID_ARGUMENT, it is malformed; NOT_FOUND, nobody handles the domain although
                 ``route_to_handler`` is set; INTERNAL; the handler's own.
         """
+        commit = await self.execute(request, origin)
+        if commit is None:
+            return FactInjectionResponse(events=EventBook(cover=request.events.cover))
+        projections = await self._engine.fan_out.finish(commit)
+        return FactInjectionResponse(
+            events=commit.book, already_processed=commit.repeat, projections=projections
+        )
+
+    async def execute(self, request: EventRequest, origin: Origin = CLIENT) -> Commit | None:
+        """As ``handle``, without waiting for what follows; None when the handler made no events of it.
+
+        Raises:
+            GRPCError: as for ``handle``.
+        """
         book = _checked(request)
         key = books.key_of(book.cover)
         flow = origin.flow or Flow(SyncMode.try_value(request.sync_mode))
-        commit, repeat = await self._run(request, book, key, flow, origin)
-        projections = [] if commit is None else await self._engine.fan_out.finish(commit)
-        events = EventBook(cover=book.cover) if commit is None else commit.book
-        return FactInjectionResponse(events=events, already_processed=repeat, projections=projections)
+        return await self._run(request, book, key, flow, origin)
 
     async def _run(
         self, request: EventRequest, book: EventBook, key: Key, flow: Flow, origin: Origin
-    ) -> tuple[Commit | None, bool]:
+    ) -> Commit | None:
         for _ in range(self._engine.config.commands.attempts):
             try:
                 async with self._engine.locks.hold(key):
@@ -63,7 +74,7 @@ class FactPipeline:
 
     async def _once(
         self, request: EventRequest, book: EventBook, key: Key, flow: Flow, origin: Origin
-    ) -> tuple[Commit | None, bool]:
+    ) -> Commit | None:
         engine = self._engine
         external_id, causes = markers(book.pages, origin)
         known = await self._already_done(key, external_id, causes, book.cover.correlation_id, flow)
@@ -71,14 +82,14 @@ class FactPipeline:
             if origin.with_commit:
                 await engine.store.submit(origin.with_commit)
             engine.fan_out.committed(known)
-            return known, True
+            return known
         history = await engine.load(key, book.cover)
         answer = await self._routed(request, book, key)
         pages = answer.pages
         if not pages:
             if origin.with_commit:
                 await engine.store.submit(origin.with_commit)
-            return None, False
+            return None
         facts = EventBook(
             cover=book.cover,
             pages=[renumbered(page, history.next_sequence + n) for n, page in enumerate(pages)],
@@ -95,7 +106,7 @@ class FactPipeline:
             received_at=microseconds(),
         )
         await engine.store_events(history, commit, rows, snapshot_of(facts, history), origin.with_commit)
-        return commit, False
+        return commit
 
     async def _already_done(
         self, key: Key, external_id: str, causes: Sequence[Provenance], correlation_id: str, flow: Flow
@@ -148,12 +159,13 @@ def _is_fact(page: EventPage) -> bool:
 def markers(pages: Sequence[EventPage], origin: Origin) -> tuple[str, tuple[Provenance, ...]]:
     """The external id of the first page, and its provenance where it was sent by a component."""
     header = pages[0].header
-    if has_field(header, "external_deferred"):
-        return header.external_deferred.external_id, ()
-    if not has_field(header, "angzarr_deferred"):
-        return "", ()
-    cause = provenance_of(header.angzarr_deferred, origin.component, origin.command_index)
-    return "", () if cause is None else (cause,)
+    external_id = header.external_deferred.external_id if has_field(header, "external_deferred") else ""
+    cause = None
+    if has_field(header, "angzarr_deferred"):
+        cause = provenance_of(header.angzarr_deferred, origin.component, origin.command_index)
+    if cause is None:
+        cause = origin.cause
+    return external_id, () if cause is None else (cause,)
 
 
 def renumbered(page: EventPage, sequence: int) -> EventPage:

@@ -29,6 +29,7 @@ from angzarr.messages import (
     UpcastRequest,
     UpcastResponse,
 )
+from angzarr.router.status import status_of
 
 T = TypeVar("T")
 
@@ -40,16 +41,12 @@ class Routed(Protocol):
     handlers: tuple[Any, ...]
 
 
-async def _told(operation: Awaitable[T]) -> T:
+async def _told(router: Any, operation: Awaitable[T]) -> T:
     """Await a router's answer; whatever it raises becomes the status it would have on the wire."""
-    from angzarr.router.status import status_of
-
     try:
         return await operation
-    except GRPCError as error:
-        raise status_of(error) from error
     except Exception as error:
-        raise status_of(error) from error
+        raise status_of(error, expose_internal_errors=router.expose_internal_errors) from error
 
 
 class LocalHandler:
@@ -60,19 +57,19 @@ class LocalHandler:
 
     async def handle(self, request: ContextualCommand) -> BusinessResponse:
         """See HandlerEndpoint.handle."""
-        return await _told(self.router.dispatch(request))
+        return await _told(self.router, self.router.dispatch(request))
 
     async def handle_fact(self, request: FactRequest) -> EventBook:
         """See HandlerEndpoint.handle_fact."""
         if not self.router.supports_handle_fact():
             raise GRPCError(Status.UNIMPLEMENTED, "no handler of this domain has @handles_fact methods")
-        return await _told(self.router.dispatch_fact(request))
+        return await _told(self.router, self.router.dispatch_fact(request))
 
     async def replay(self, request: ReplayRequest) -> ReplayResponse:
         """See HandlerEndpoint.replay."""
         if not self.router.supports_replay():
             raise GRPCError(Status.UNIMPLEMENTED, "no handler of this domain has supports_replay=True")
-        return await _told(self.router.dispatch_replay(request))
+        return await _told(self.router, self.router.dispatch_replay(request))
 
 
 class LocalSaga:
@@ -83,7 +80,7 @@ class LocalSaga:
 
     async def handle(self, request: SagaHandleRequest) -> SagaResponse:
         """See SagaEndpoint.handle."""
-        return await _told(self.router.dispatch(request))
+        return await _told(self.router, self.router.dispatch(request))
 
 
 class LocalProcessManager:
@@ -94,7 +91,7 @@ class LocalProcessManager:
 
     async def handle(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
         """See ProcessManagerEndpoint.handle."""
-        return await _told(self.router.dispatch(request))
+        return await _told(self.router, self.router.dispatch(request))
 
 
 class LocalProjector:
@@ -105,11 +102,11 @@ class LocalProjector:
 
     async def handle(self, book: EventBook) -> Projection:
         """See ProjectorEndpoint.handle."""
-        return await _told(self.router.dispatch(book))
+        return await _told(self.router, self.router.dispatch(book))
 
     async def handle_speculative(self, book: EventBook) -> Projection:
         """See ProjectorEndpoint.handle_speculative."""
-        return await _told(self.router.dispatch(book, speculative=True))
+        return await _told(self.router, self.router.dispatch(book, speculative=True))
 
 
 class LocalUpcaster:
@@ -120,7 +117,7 @@ class LocalUpcaster:
 
     async def upcast(self, request: UpcastRequest) -> UpcastResponse:
         """See UpcasterEndpoint.upcast."""
-        return await _told(self.router.dispatch(request))
+        return await _told(self.router, self.router.dispatch(request))
 
 
 def components_of(routers: Iterable[Any]) -> Components:
@@ -153,4 +150,11 @@ def _single(router: Any) -> list[tuple[Any, Any]]:
     """Routers of one class each, so that each class has its own positions, retries and dead letters."""
     if router.handler_count() == 1:
         return [(router, router.handlers[0])]
-    return [(router.only(info.name), info) for info in router.handlers]
+    options = {
+        "run_sync_handlers_in_thread": router._in_thread,
+        "expose_internal_errors": router.expose_internal_errors,
+    }
+    return [
+        (type(router)([(compiled.info.cls, factory)], **options), compiled.info)
+        for compiled, factory in router._entries
+    ]

@@ -54,6 +54,9 @@ class Store(Protocol):
     ) -> "list[StoredPage]":
         """Pages from ``lower`` to ``upper``, both inclusive, editions resolved."""
 
+    async def own_pages(self, key: "Key", lower: int, upper: int | None = None) -> "list[StoredPage]":
+        """Pages that were stored in the aggregate's own edition, bounds inclusive."""
+
     async def newest_snapshot(self, key: "Key") -> "StoredSnapshot | None":
         """The snapshot with the highest sequence, or None."""
 

@@ -56,16 +56,17 @@ def view(
 ) -> list[StoredPage]:
     """The pages of an aggregate from ``lower`` to ``upper``, both inclusive, editions resolved."""
     if key.edition == MAIN:
-        return _pages(connection, key, lower, upper)
-    own = _pages(connection, key, lower, upper)
+        return own_pages(connection, key, lower, upper)
+    own = own_pages(connection, key, lower, upper)
     first = connection.execute(f"SELECT min(sequence) FROM events WHERE {_AGGREGATE}", key).fetchone()[0]
     branch = divergence if first is None else first
     if branch is not None and (upper is None or branch - 1 < upper):
         upper = branch - 1
-    return [*_pages(connection, key._replace(edition=MAIN), lower, upper), *own]
+    return [*own_pages(connection, key._replace(edition=MAIN), lower, upper), *own]
 
 
-def _pages(connection: sqlite3.Connection, key: Key, lower: int, upper: int | None) -> list[StoredPage]:
+def own_pages(connection: sqlite3.Connection, key: Key, lower: int, upper: int | None) -> list[StoredPage]:
+    """The pages of an aggregate that were stored in its own edition."""
     if upper is None:
         rows = connection.execute(
             f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND sequence >= ? ORDER BY sequence",
@@ -170,11 +171,11 @@ def event(connection: sqlite3.Connection, key: Key, sequence: int) -> LoggedEven
 def since(
     connection: sqlite3.Connection, position: int, limit: int, domains: Iterable[str] | None = None
 ) -> list[LoggedEvent]:
-    """Events after a position in the whole store, in order; of those domains, or of all with None."""
+    """Events to react to after a position in the whole store, in order; of those domains, or of all with None."""
     names = None if domains is None else list(domains)
     where = "" if names is None else f" AND domain IN ({','.join('?' * len(names))})"
     rows = connection.execute(
-        f"SELECT {_LOGGED} FROM events WHERE position > ?{where} ORDER BY position LIMIT ?",
+        f"SELECT {_LOGGED} FROM events WHERE position > ? AND fan_out = 1{where} ORDER BY position LIMIT ?",
         (position, *(names or ()), limit),
     )
     return [_logged(row) for row in rows]

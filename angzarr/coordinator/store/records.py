@@ -43,7 +43,7 @@ class NewEvent(NamedTuple):
     """An event page to be stored.
 
     ``part`` numbers the pages that share an external id or a provenance, so that both stay unique.
-    ``received_at`` is when what caused it came in, microseconds since 1970.
+    ``received_at`` is when what caused it came in, microseconds since 1970; without ``fan_out`` nobody is to react.
     """
 
     sequence: int
@@ -57,6 +57,7 @@ class NewEvent(NamedTuple):
     cascade_id: str = ""
     command_type: str = ""
     received_at: int = 0
+    fan_out: bool = True
 
 
 class StoredSnapshot(NamedTuple):

@@ -33,6 +33,7 @@ _FIRST: Migration = (
         cascade_id TEXT NOT NULL,
         command_type TEXT NOT NULL,
         received_at INTEGER NOT NULL,
+        fan_out INTEGER NOT NULL CHECK (fan_out IN (0, 1)),
         stored_at INTEGER NOT NULL,
         UNIQUE (domain, edition, root, sequence)
     ) STRICT

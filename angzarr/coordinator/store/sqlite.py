@@ -169,6 +169,9 @@ class SqliteStore:
     ) -> "list[StoredPage]":
         return await self._read(lambda connection: reads.view(connection, key, divergence, lower, upper))
 
+    async def own_pages(self, key: "Key", lower: int, upper: int | None = None) -> "list[StoredPage]":
+        return await self._read(lambda connection: reads.own_pages(connection, key, lower, upper))
+
     async def newest_snapshot(self, key: "Key") -> "StoredSnapshot | None":
         return await self._read(lambda connection: reads.newest_snapshot(connection, key))
 

@@ -1,0 +1,162 @@
+"""What a saga or process manager answers, made ready to be sent: addressed, stamped, numbered."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from angzarr import codec
+from angzarr.coordinator import books
+from angzarr.coordinator.store.records import Enqueue, OutboxRow, Provenance
+from angzarr.messages import (
+    AngzarrDeferredSequence,
+    CascadeErrorMode,
+    CommandBook,
+    CommandRequest,
+    Cover,
+    Edition,
+    EventBook,
+    EventRequest,
+    PageHeader,
+    SyncMode,
+    clone,
+    has_field,
+)
+
+SAGA, PROCESS_MANAGER, COMMAND, FACT, REJECTION = "saga", "pm", "command", "fact", "rejection"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends, and because of what.
+
+    Attributes:
+        name: of the saga or process manager.
+        kind: SAGA or PROCESS_MANAGER.
+        source: cover that rejections go back to.
+        source_seq: sequence of the triggering event.
+    """
+
+    name: str
+    kind: str
+    source: Cover
+    source_seq: int
+
+    @property
+    def cause(self) -> Provenance:
+        """The provenance of what is sent."""
+        key = books.key_of(self.source)
+        return Provenance(key.edition, key.domain, key.root, self.source_seq, self.name)
+
+
+def prepared_command(book: CommandBook, sender: Sender, correlation_id: str) -> CommandBook:
+    """A copy of a command as it is sent: edition and correlation id of the source, every page with its cause."""
+    copy = clone(book)
+    _address(copy.cover, sender.source, correlation_id)
+    for page in copy.pages:
+        page.header = _header(page.header, sender)
+    return copy
+
+
+def prepared_fact(book: EventBook, sender: Sender, correlation_id: str) -> EventBook:
+    """A copy of a fact as it is sent."""
+    copy = clone(book)
+    _address(copy.cover, sender.source, correlation_id)
+    for page in copy.pages:
+        if not has_field(page.header, "external_deferred"):
+            page.header = _header(PageHeader() if has_field(page.header, "sequence") else page.header, sender)
+    return copy
+
+
+def _address(cover: Cover, source: Cover, correlation_id: str) -> None:
+    cover.edition = Edition(name=source.edition.name, divergences=list(source.edition.divergences))
+    if not cover.correlation_id:
+        cover.correlation_id = correlation_id
+
+
+def _header(header: PageHeader, sender: Sender) -> PageHeader:
+    if has_field(header, "sequence"):
+        return header
+    if has_field(header, "angzarr_deferred") and has_field(header.angzarr_deferred, "source"):
+        return header
+    deferred = AngzarrDeferredSequence(source=sender.source, source_seq=sender.source_seq)
+    return PageHeader(angzarr_deferred=deferred, sync_mode=header.sync_mode)
+
+
+def deliveries(
+    trigger: OutboxRow,
+    sender: Sender,
+    commands: Sequence[CommandBook],
+    facts: Sequence[EventBook],
+) -> list[Enqueue]:
+    """The work that remains after an answer: its commands in order, then its facts."""
+    index = 0
+    rows = []
+    for command in commands:
+        book = prepared_command(command, sender, trigger.correlation_id)
+        rows.append(_delivery(COMMAND, trigger, sender, index, codec.encode(CommandRequest(command=book))))
+        index += max(len(book.pages), 1)
+    for fact in facts:
+        request = EventRequest(
+            events=prepared_fact(fact, sender, trigger.correlation_id), route_to_handler=True
+        )
+        rows.append(_delivery(FACT, trigger, sender, index, codec.encode(request)))
+        index += 1
+    return rows
+
+
+def _delivery(kind: str, trigger: OutboxRow, sender: Sender, index: int, data: bytes) -> Enqueue:
+    meta = {"index": index, "kind": sender.kind, "cause": _cause(sender.cause)}
+    return follow_up(kind, trigger, pack_body(meta, data))
+
+
+def follow_up(kind: str, row: OutboxRow, body: bytes) -> Enqueue:
+    """Work that takes the place of other work, in the same lane."""
+    return Enqueue(kind, row.component, row.key, row.sequence, row.last_sequence, row.correlation_id, body)
+
+
+def _cause(cause: Provenance) -> list[Any]:
+    return [cause.edition, cause.domain, cause.root.hex(), cause.sequence]
+
+
+def cause_of(meta: dict[str, Any], component: str) -> Provenance:
+    """The provenance that a delivery's body carries."""
+    edition, domain, root, sequence = meta["cause"]
+    return Provenance(edition, domain, bytes.fromhex(root), sequence, component, meta["index"])
+
+
+def pack_body(meta: dict[str, Any], data: bytes = b"") -> bytes:
+    """An outbox row's body: some JSON, and a message."""
+    return json.dumps(meta).encode() + b"\n" + data
+
+
+def unpack_body(body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON and the message's bytes."""
+    head, _, data = body.partition(b"\n")
+    return json.loads(head), data
+
+
+def trigger_body(mode: SyncMode, errors: CascadeErrorMode) -> bytes:
+    """What a reaction must know of the command that triggered it."""
+    return pack_body({"mode": int(mode), "errors": int(errors)})
+
+
+def rows_of(planned: Iterable[Any], ids: Sequence[Any], now: int) -> list[OutboxRow]:
+    """The outbox rows that some operations made, by the results they gave."""
+    return [
+        OutboxRow(
+            row_id,
+            row.kind,
+            row.component,
+            row.key,
+            row.sequence,
+            row.last_sequence,
+            row.correlation_id,
+            row.body,
+            row.attempt,
+            row.due_at,
+            now,
+        )
+        for row, row_id in zip(planned, ids, strict=True)
+        if isinstance(row, Enqueue)
+    ]

@@ -1,0 +1,59 @@
+"""The pieces of work that the outbox consists of, as they are on their way."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from angzarr.coordinator.store.records import Key, OutboxRow
+
+if TYPE_CHECKING:
+    from grpclib import GRPCError
+
+    from angzarr.coordinator.commits import Commit
+    from angzarr.messages import CommandBook
+
+Lane = tuple[str, Key]
+
+_PROCESS_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "angzarr.dev")
+
+
+@dataclass(slots=True)
+class Item:
+    """A row on its way, with what is in memory about it."""
+
+    row: OutboxRow
+    commit: "Commit | None" = None
+    attempt: int = 0
+    started_at: float | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """Rows of one component for one aggregate stay in order."""
+        return (self.row.component, self.row.key)
+
+
+@dataclass(slots=True)
+class Done:
+    """What a step came to: the steps that take its place, and the commit it made."""
+
+    following: list[Item] = field(default_factory=list)
+    commit: "Commit | None" = None
+    command: "CommandBook | None" = None
+    rejection: "GRPCError | None" = None
+
+
+class FailedError(Exception):
+    """A step failed and left everything as it was."""
+
+    def __init__(self, error: "GRPCError", *, hopeless: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.hopeless = hopeless
+
+
+def process_root(correlation_id: str) -> bytes:
+    """The root of the process that a correlation id belongs to."""
+    try:
+        return uuid.UUID(correlation_id).bytes
+    except ValueError:
+        return uuid.uuid5(_PROCESS_NAMESPACE, correlation_id).bytes
