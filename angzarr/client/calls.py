@@ -61,6 +61,8 @@ class Calls:
         try:
             return await call.attempt()
         except ClientError as error:
+            if not error.is_connection_error():
+                raise
             return await self._again(call, error, ClientError.is_connection_error)
 
     async def write(
@@ -75,6 +77,8 @@ class Calls:
             try:
                 return await call.attempt()
             except ClientError as error:
+                if not may_retry(error):
+                    raise
                 return await self._again(call, error, may_retry)
         except ClientError as error:
             unknown = failures.outcome_unknown(error)
@@ -91,6 +95,8 @@ class Calls:
             try:
                 more = await call.attempt()
             except ClientError as error:
+                if not error.is_connection_error():
+                    raise
                 more = await self._again(call, error, ClientError.is_connection_error)
             while more:
                 yield call.answer()

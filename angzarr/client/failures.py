@@ -5,6 +5,7 @@ Three private classes keep apart what a caller must do about a failed command: `
 """
 
 from datetime import timedelta
+from typing import TypeVar
 
 import grpclib
 from grpclib.const import Status
@@ -24,6 +25,8 @@ from angzarr.errors import (
     TransportError,
 )
 from angzarr.messages import EventBook
+
+G = TypeVar("G", bound=GRPCError)
 
 _DETAILS = "grpc-status-details-bin"
 _PUSHBACK = "grpc-retry-pushback-ms"
@@ -80,12 +83,12 @@ def never_reached(reason: str | Exception) -> NeverReachedError:
 
 def not_sent(status: Status, text: str) -> NotSentError:
     """A status of our own, before anything was sent."""
-    return NotSentError(grpclib.GRPCError(status, text))
+    return _noted(NotSentError(grpclib.GRPCError(status, text)))
 
 
 def no_answer(status: Status, text: str) -> NoAnswerError:
     """A status of our own, after the call was sent."""
-    return NoAnswerError(grpclib.GRPCError(status, text))
+    return _noted(NoAnswerError(grpclib.GRPCError(status, text)))
 
 
 def stream_reset(code: int) -> ClientError:
@@ -140,8 +143,10 @@ def from_status(
             info, retry = _parts(rich)
             code, details = (info.reason or code, info.metadata) if info else (code, details)
             delay = delay if delay is not None else retry
-    return GRPCError(
-        error, code=code, details=details, current_events=current, metadata=metadata, retry_delay=delay
+    return _noted(
+        GRPCError(
+            error, code=code, details=details, current_events=current, metadata=metadata, retry_delay=delay
+        )
     )
 
 
@@ -152,16 +157,18 @@ def outcome_unknown(error: ClientError) -> OutcomeUnknownError | None:
             return None
         if not isinstance(error, NoAnswerError) and error.grpc_code not in _UNSURE:
             return None
-        return OutcomeUnknownError(
-            error.status(),
-            code=error.code,
-            details=error.details,
-            metadata=error.metadata,
-            retry_delay=error.retry_delay,
+        return _noted(
+            OutcomeUnknownError(
+                error.status(),
+                code=error.code,
+                details=error.details,
+                metadata=error.metadata,
+                retry_delay=error.retry_delay,
+            )
         )
     if isinstance(error, TransportError) and not isinstance(error, NeverReachedError):
         status = grpclib.GRPCError(Status.UNAVAILABLE, str(error.cause))
-        return OutcomeUnknownError(status, code=codes.TRANSPORT_ERROR, details=error.details)
+        return _noted(OutcomeUnknownError(status, code=codes.TRANSPORT_ERROR, details=error.details))
     return None
 
 
@@ -177,6 +184,13 @@ def refused_argument(text: object, field: str) -> InvalidArgumentError:
         code=codes.INVALID_ARGUMENT,
         details={keys.FIELD: field, keys.CAUSE: text},
     )
+
+
+def _noted(error: G) -> G:
+    """Let tracebacks show what the server said: the message of a GRPCError is static."""
+    code = "" if error.code == codes.GRPC_ERROR else f" [{error.code}]"
+    error.add_note(f"{error.grpc_code.name}: {error.grpc_details}{code}")
+    return error
 
 
 def _pushback(text: str | None) -> timedelta | None:

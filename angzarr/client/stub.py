@@ -264,7 +264,7 @@ def check_status(stream: CallStream) -> None:
     """
     error = failures.from_trailers(stream.trailers if stream.trailers is not None else stream.headers or ())
     if error is not None:
-        raise error
+        raise error from error.status()
 
 
 def _timeout_header(deadline: float) -> str:

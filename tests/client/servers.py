@@ -77,7 +77,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(*services: Any, port: int = 0, path: str | None = None, ssl: Any = None) -> AsyncIterator[str]:
+async def serving(
+    *services: Any, port: int = 0, path: str | None = None, ssl: Any = None
+) -> AsyncIterator[str]:
     """Serve; the value is the endpoint."""
     server = grpclib.server.Server(list(services), codec=Codec(), status_details_codec=RawDetails())
     if path is not None:
