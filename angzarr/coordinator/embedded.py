@@ -1,5 +1,6 @@
 """EmbeddedCoordinator: an application running in this process."""
 
+import asyncio
 import signal
 import uuid
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from angzarr.coordinator.store import MEMORY, SqliteStore, Store
 from angzarr.coordinator.store.records import MAIN, Key
 from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
+from angzarr.identity import root_from_text
 from angzarr.messages import EventBook, Query
 from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY
 
@@ -102,9 +104,14 @@ class EmbeddedCoordinator:
             raise ClientError(
                 "this coordinator runs already: make another one", code=errors.COORDINATOR_CONFIG
             )
-        async with AsyncExitStack() as stack:
+        stack = AsyncExitStack()
+        try:
             await self._start(stack)
-            self._stack = stack.pop_all()
+        except BaseException:
+            # Through the task group it would come out as a group of one.
+            await stack.aclose()
+            raise
+        self._stack = stack
         return self
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -140,7 +147,9 @@ class EmbeddedCoordinator:
     ) -> None:
         stack, self._stack = self._stack, None
         if stack is not None:
-            await stack.__aexit__(kind, error, trace)
+            # What the block raised is not the background's failure: only cancellation concerns the task group.
+            cancelled = isinstance(error, asyncio.CancelledError)
+            await stack.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
         self._server = None
 
     @property
@@ -165,17 +174,19 @@ class EmbeddedCoordinator:
             CommandHandlerClient.from_stub(self.commands), QueryClient.from_stub(self.queries), domain=domain
         )
 
-    async def events(self, domain: str, root: uuid.UUID | bytes, *, edition: str = "") -> EventBook:
+    async def events(self, domain: str, root: uuid.UUID | bytes | str, *, edition: str = "") -> EventBook:
         """An aggregate's events, from the first.
 
         Args:
             domain: the aggregate's domain.
-            root: its root.
+            root: its root: a UUID, 16 bytes, or a text (a UUID's, or the aggregate's business key).
             edition: a timeline other than main.
 
         Raises:
             GRPCError: grpclib's; INVALID_ARGUMENT, a name is malformed.
         """
+        if isinstance(root, str):
+            root = root_from_text(domain, root)
         raw = root.bytes if isinstance(root, uuid.UUID) else root
         return await self.queries.get_event_book(
             Query(cover=books.cover_of(Key(domain, edition or MAIN, raw)))

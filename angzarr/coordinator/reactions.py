@@ -294,14 +294,11 @@ class Reactions:
         """The pages that triggered a step, with cover and next sequence."""
         row = item.row
         if item.commit is not None:
-            book = clone(item.commit.book)
+            pages = item.commit.stored
         else:
             pages = await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence)
-            cascade_id = pages[0].cascade_id if pages else ""
-            seen = books.visible(pages, cascade_id)
-            book = books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
-        book.cover.correlation_id = row.correlation_id
-        return book
+        seen = books.visible(pages, pages[0].cascade_id if pages else "")
+        return books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
 
     async def _ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
         """Await a component's answer, for as long as it may take."""
