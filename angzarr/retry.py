@@ -7,7 +7,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 import anyio
 import tenacity
@@ -30,8 +30,16 @@ _log = get_logger(__name__)
 class RetryPolicy(ABC):
     """Strategy for retrying an operation that fails."""
 
+    @overload
     @abstractmethod
-    async def execute(self, operation: Operation[T], *, deadline: float | None = None) -> T:
+    async def execute(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T: ...
+
+    @overload
+    @abstractmethod
+    async def execute(self, operation: Callable[[], T], *, deadline: float | None = None) -> T: ...
+
+    @abstractmethod
+    async def execute(self, operation: Callable[[], Any], *, deadline: float | None = None) -> Any:
         """Run an operation, again if need be.
 
         Args:
@@ -97,7 +105,13 @@ class ExponentialBackoffRetry(RetryPolicy):
         delay = self.max_delay if attempt > 63 else min(self.min_delay * 2.0**attempt, self.max_delay)
         return delay * random.uniform(0.5, 1.0) if self.jitter else delay
 
-    async def execute(self, operation: Operation[T], *, deadline: float | None = None) -> T:
+    @overload
+    async def execute(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T: ...
+
+    @overload
+    async def execute(self, operation: Callable[[], T], *, deadline: float | None = None) -> T: ...
+
+    async def execute(self, operation: Callable[[], Any], *, deadline: float | None = None) -> Any:
         try:
             return await _outcome(operation)
         except Exception as error:

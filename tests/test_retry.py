@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angzarr import retry
 from angzarr.errors import InvalidArgumentError
 from angzarr.retry import ExponentialBackoffRetry, RetryBudget, RetryPolicy, default_retry_policy
 
@@ -18,7 +17,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.slept: list[float] = []
-        monkeypatch.setattr(retry.anyio, "sleep", self.sleep)
+        monkeypatch.setattr("anyio.sleep", self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -57,7 +56,7 @@ async def test_the_default_policy_has_the_documented_numbers() -> None:
 async def test_a_first_success_sleeps_nothing_and_enters_no_retry_machinery(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(retry.tenacity, "AsyncRetrying")
+    monkeypatch.delattr("tenacity.AsyncRetrying")
     assert await ExponentialBackoffRetry().execute(lambda: "done") == "done"
     assert clock.slept == []
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpclib.server
 from grpclib.const import Cardinality, Handler
+from grpclib.encoding.base import CodecBase, StatusDetailsCodecBase
 
 from angzarr import codec
 from angzarr.messages.services import Rpc, Service
@@ -14,7 +15,7 @@ from angzarr.messages.services import Rpc, Service
 Answer = Callable[[Any], Awaitable[Any]]
 
 
-class Codec(grpclib.encoding.base.CodecBase):
+class Codec(CodecBase):
     """Our codec, for grpclib's server."""
 
     __content_subtype__ = "proto"
@@ -26,7 +27,7 @@ class Codec(grpclib.encoding.base.CodecBase):
         return codec.decode(message_type, data)
 
 
-class RawDetails(grpclib.encoding.base.StatusDetailsCodecBase):
+class RawDetails(StatusDetailsCodecBase):
     """Status details as the bytes they are."""
 
     def encode(self, status: Any, message: str | None, details: Any) -> bytes:
