@@ -59,7 +59,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite, on every supported interpreter present; arguments go to pytest."""
     session.install(*TESTS)
-    session.run("python", "-m", "pytest", "-m", "not long", *(session.posargs or ["-q", "-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-q", "-n", "auto"]))
 
 
 @nox.session(python=OLDEST)
