@@ -1,5 +1,9 @@
 """What a user of the command line did wrong, said so that they can put it right."""
 
+FAILED = 1
+WRONG_INPUT = 2
+UNREACHABLE = 3
+
 
 class CommandLineError(Exception):
     """Ends the command with a message instead of a traceback.
@@ -7,11 +11,18 @@ class CommandLineError(Exception):
     Args:
         message: what is wrong, naming what was given.
         remedy: what to do about it; shown on a line of its own.
-        exit_code: the process's exit code.
+        exit_code: the process's exit code: FAILED, WRONG_INPUT or UNREACHABLE.
+        code: stable identifier, where there is one.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", exit_code: int = 1) -> None:
+    def __init__(self, message: str, *, remedy: str = "", exit_code: int = FAILED, code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
         self.exit_code = exit_code
+        self.code = code
+
+
+def wrong_input(message: str, remedy: str = "") -> CommandLineError:
+    """An error in what was typed."""
+    return CommandLineError(message, remedy=remedy, exit_code=WRONG_INPUT)

@@ -7,13 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import betterproto
-from betterproto.lib.google.protobuf import (
-    DescriptorProto,
-    EnumDescriptorProto,
-    FileDescriptorProto,
-)
 
 from angzarr import codec
+from angzarr.cli.descriptors import EnumDescriptor, FileDescriptor, MessageDescriptor
 from angzarr.codec.fields import Field
 from angzarr.codec.schema import schema_of
 from angzarr.errors import UnregisteredMessageError
@@ -63,6 +59,10 @@ class Names:
             found = self._fields[cls] = tuple(self._named(cls))
         return found
 
+    def title(self, cls: type[betterproto.Message]) -> str:
+        """What to call a class in messages to people: its protobuf name where it has one."""
+        return _name_of(cls) or cls.__name__
+
     def _named(self, cls: type[betterproto.Message]) -> Iterator[Named]:
         described = self._messages.get(_name_of(cls), {})
         for field in schema_of(cls).fields:
@@ -85,8 +85,8 @@ class Names:
         return dict(_enums(self._decoded))
 
     @cached_property
-    def _decoded(self) -> list[FileDescriptorProto]:
-        return [codec.decode(FileDescriptorProto, content) for content in self._files.values()]
+    def _decoded(self) -> list[FileDescriptor]:
+        return [codec.decode(FileDescriptor, content) for content in self._files.values()]
 
 
 def _name_of(cls: type[betterproto.Message]) -> str:
@@ -98,9 +98,9 @@ def _name_of(cls: type[betterproto.Message]) -> str:
         return ""
 
 
-def _messages(files: Iterable[FileDescriptorProto]) -> Iterator[tuple[str, Mapping[int, _Described]]]:
+def _messages(files: Iterable[FileDescriptor]) -> Iterator[tuple[str, Mapping[int, _Described]]]:
     def walk(
-        prefix: str, messages: Iterable[DescriptorProto]
+        prefix: str, messages: Iterable[MessageDescriptor]
     ) -> Iterator[tuple[str, Mapping[int, _Described]]]:
         for message in messages:
             name = prefix + message.name
@@ -108,10 +108,10 @@ def _messages(files: Iterable[FileDescriptorProto]) -> Iterator[tuple[str, Mappi
             yield from walk(f"{name}.", message.nested_type)
 
     for file in files:
-        yield from walk(f"{file.package}." if file.package else "", file.message_type)
+        yield from walk(file.prefix, file.message_type)
 
 
-def _described(message: DescriptorProto) -> Iterator[tuple[int, _Described]]:
+def _described(message: MessageDescriptor) -> Iterator[tuple[int, _Described]]:
     entries = {nested.name: nested for nested in message.nested_type if nested.options.map_entry}
     for field in message.field:
         entry = entries.get(field.type_name.rpartition(".")[2])
@@ -119,19 +119,19 @@ def _described(message: DescriptorProto) -> Iterator[tuple[int, _Described]]:
         yield field.number, _Described(field.name, field.json_name, value.type_name.removeprefix("."))
 
 
-def _enums(files: Iterable[FileDescriptorProto]) -> Iterator[tuple[str, Mapping[str, int]]]:
-    def own(prefix: str, enums: Iterable[EnumDescriptorProto]) -> Iterator[tuple[str, Mapping[str, int]]]:
+def _enums(files: Iterable[FileDescriptor]) -> Iterator[tuple[str, Mapping[str, int]]]:
+    def own(prefix: str, enums: Iterable[EnumDescriptor]) -> Iterator[tuple[str, Mapping[str, int]]]:
         for enum in enums:
             yield prefix + enum.name, {value.name: value.number for value in enum.value}
 
-    def walk(prefix: str, messages: Iterable[DescriptorProto]) -> Iterator[tuple[str, Mapping[str, int]]]:
+    def walk(prefix: str, messages: Iterable[MessageDescriptor]) -> Iterator[tuple[str, Mapping[str, int]]]:
         for message in messages:
             inner = f"{prefix}{message.name}."
             yield from own(inner, message.enum_type)
             yield from walk(inner, message.nested_type)
 
     for file in files:
-        prefix = f"{file.package}." if file.package else ""
+        prefix = file.prefix
         yield from own(prefix, file.enum_type)
         yield from walk(prefix, file.message_type)
 

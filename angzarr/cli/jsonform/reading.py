@@ -74,7 +74,7 @@ def read_message(cls: type[M], value: Any, names: Names, path: str = "$") -> M:
     for key, item in value.items():
         named = by_name.get(key)
         if named is None:
-            raise JsonError(_unknown_field(key, cls, fields), path)
+            raise JsonError(_unknown_field(key, names.title(cls), fields), path)
         if item is None and not _takes_null(named):
             continue
         _require_alone(named, given, path)
@@ -91,13 +91,13 @@ def _require_alone(named: Named, given: Mapping[str, Any], path: str) -> None:
         raise JsonError(f"{other!r} and {field.name!r} exclude each other: give one", path)
 
 
-def _unknown_field(key: str, cls: type[betterproto.Message], fields: tuple[Named, ...]) -> str:
+def _unknown_field(key: str, title: str, fields: tuple[Named, ...]) -> str:
     known = [field.proto for field in fields]
     if not known:
-        return f"{key!r} is no field of {cls.__name__}, which has none"
+        return f"{key!r} is no field of {title}, which has none"
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{key!r} is no field of {cls.__name__}: {hint}its fields are {', '.join(known)}"
+    return f"{key!r} is no field of {title}: {hint}its fields are {', '.join(known)}"
 
 
 def _takes_null(named: Named) -> bool:

@@ -1,0 +1,154 @@
+"""``angzarr dev``: a whole application on this machine."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from angzarr.app import App
+from angzarr.cli import options
+from angzarr.cli.errors import wrong_input
+from angzarr.cli.loading import handlers_of, load_app, parse_spec
+from angzarr.cli.output import write_json, write_line
+from angzarr.cli.reload import Reloader
+
+CHILD = "ANGZARR_DEV_CHILD"
+_DEFAULT_TCP = "127.0.0.1:1310"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command(name="dev", no_args_is_help=True)(dev)
+
+
+def dev(
+    spec: options.AppSpec,
+    store: Annotated[
+        str,
+        typer.Option(
+            help="The database file, or [b]:memory:[/b] for none. By default .angzarr/<application>.db here.",
+            show_default=False,
+        ),
+    ] = "",
+    tcp: Annotated[
+        str,
+        typer.Option(help="host:port for every domain; port 0 takes a free one, [b]none[/b] leaves it out."),
+    ] = _DEFAULT_TCP,
+    uds_base: Annotated[
+        str,
+        typer.Option(
+            envvar="ANGZARR_UDS_BASE",
+            help="Directory of the sockets, one for each domain; [b]none[/b] leaves them out.",
+        ),
+    ] = "/tmp/angzarr",
+    reload: Annotated[bool, typer.Option(help="Start again when Python files change.")] = True,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(help="Directories to watch. By default the current one.", show_default=False),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    as_json: options.Json = False,
+) -> None:
+    """Run an application: its handlers, and a coordinator with a database around them.
+
+    Every domain is reachable on the socket ch-<domain>.sock and on one TCP port, for [b]angzarr send[/b], clients in
+    any language, and grpcurl. Ctrl-C ends it gracefully; the events stay in the database.
+
+    Examples:
+
+        angzarr dev players:app
+
+        angzarr dev players:app --store :memory: --tcp 127.0.0.1:0 --uds-base ./sockets
+    """
+    parse_spec(spec)
+    level = _level(log_level)
+    if reload:
+        raise SystemExit(_supervise(watch or [Path.cwd()]))
+    from angzarr.server import configure_logging
+
+    configure_logging(level=level)
+    app = load_app(spec)
+    where = store or str(Path(".angzarr", f"{app.name}.db"))
+    anyio.run(_run, app, where, _unless_none(uds_base), _unless_none(tcp), as_json)
+
+
+def _level(name: str) -> str:
+    if name.lower() not in ("debug", "info", "warning", "error"):
+        raise wrong_input(f"{name!r} is no log level", "choose debug, info, warning or error")
+    return name.lower()
+
+
+def _unless_none(text: str) -> str | None:
+    return None if text.lower() in ("none", "") else text
+
+
+def _supervise(paths: Sequence[Path]) -> int:
+    for path in paths:
+        if not path.is_dir():
+            raise wrong_input(f"{path} is no directory to watch")
+    command = [sys.executable, "-m", "angzarr.cli", *sys.argv[1:], "--no-reload"]
+    return anyio.run(Reloader(command, paths, {CHILD: "1"}).run)
+
+
+async def _run(app: App, store: str, uds_base: str | None, tcp: str | None, as_json: bool) -> None:
+    from angzarr.cli.stalls import report_stalls
+    from angzarr.coordinator import EmbeddedCoordinator
+
+    if os.environ.get(CHILD):
+        _end_with_parent()
+    async with (
+        EmbeddedCoordinator(app, store=store, uds_base=uds_base, tcp=tcp) as coordinator,
+        report_stalls(),
+    ):
+        _announce(app, store, coordinator.domains, coordinator.addresses, as_json=as_json)
+        await coordinator.serve_forever()
+    if not as_json:
+        write_line((f"{app.name} has stopped", "dim"))
+
+
+def _end_with_parent() -> None:
+    """Stop when the supervising process is gone: then nobody holds the other end of stdin."""
+
+    def wait() -> None:
+        import signal
+
+        while os.read(0, 1):  # not through sys.stdin, whose lock the interpreter wants when it ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _announce(
+    app: App, store: str, domains: Sequence[str], addresses: Sequence[str], *, as_json: bool
+) -> None:
+    if as_json:
+        write_json(
+            {
+                "event": "started",
+                "app": app.name,
+                "store": store,
+                "domains": list(domains),
+                "addresses": list(addresses),
+            }
+        )
+        return
+    write_line((app.name, "bold green"), (" is running; Ctrl-C stops it", ""))
+    write_line(("  store    ", "dim"), (store, ""))
+    for address in addresses:
+        write_line(("  address  ", "dim"), (address, ""))
+    example = _example(app)
+    if example:
+        write_line(("  try      ", "dim"), (example, "cyan"))
+
+
+def _example(app: App) -> str:
+    for info in handlers_of(app):
+        for name in info.handles if info.kind == "command_handler" else ():
+            return f"angzarr send {info.domain} {name.rpartition('.')[2]} '{{}}' --root one"
+    return ""
