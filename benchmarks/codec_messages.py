@@ -101,7 +101,15 @@ class Theirs:
     def __init__(self, pages: int) -> None:
         pool = _pool()
         package = "angzarr_client.proto.angzarr."
-        names = ("ContextualCommand", "BusinessResponse", "EventBook", "EventPage", "PageHeader", "Cover", "UUID")
+        names = (
+            "ContextualCommand",
+            "BusinessResponse",
+            "EventBook",
+            "EventPage",
+            "PageHeader",
+            "Cover",
+            "UUID",
+        )
         found = {name: _class(pool, package + name) for name in names}
         self._classes = found
         self._any = _class(pool, "google.protobuf.Any")
@@ -187,14 +195,14 @@ class Theirs:
 def _pool() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(_gen.descriptor_set()).file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     event = descriptor_pb2.FileDescriptorProto(name="benchmark.proto", package="benchmark", syntax="proto3")
     message = event.message_type.add(name="ChipsDeposited")
     for number, name in enumerate(("amount", "balance"), 1):
         message.field.add(name=name, number=number, type="TYPE_INT64", label="LABEL_OPTIONAL")
-    pool.Add(event)  # type: ignore[no-untyped-call]
+    pool.Add(event)
     return pool
 
 
 def _class(pool: descriptor_pool.DescriptorPool, name: str) -> Any:
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))

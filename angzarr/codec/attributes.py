@@ -175,10 +175,7 @@ class _Present:
         if instance is None:
             raise AttributeError(PRESENT)
         values = instance.__dict__
-        mark = values.get(PRESENT)
-        if not self._schema.fields and mark is None:
-            return True
-        return mark is True or self._schema.has_content(values)
+        return values.get(PRESENT) is True or self._schema.has_content(values)
 
     def __set__(self, instance: Any, value: bool) -> None:
         instance.__dict__[PRESENT] = value
@@ -193,7 +190,8 @@ def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
     setattr(cls, GROUPS, _Groups(schema))
     cls._unknown_fields = b""
     cls.__getattribute__ = object.__getattribute__
-    cls.__setattr__ = _oneof_setter(schema) if schema.groups else object.__setattr__
+    ruled = {field.name: field.siblings for field in schema.fields if field.group or field.contentless}
+    cls.__setattr__ = _ruled_setter(ruled) if ruled else object.__setattr__
 
 
 def _descriptor(field: Field, schema_of: SchemaOf) -> _Absent:
@@ -208,18 +206,28 @@ def _descriptor(field: Field, schema_of: SchemaOf) -> _Absent:
     return _Constant(field)
 
 
-def _oneof_setter(schema: "Schema") -> Callable[[Any, str, Any], None]:
-    siblings = {field.name: field.siblings for field in schema.fields if field.group}
+def _ruled_setter(ruled: dict[str, tuple[str, ...]]) -> Callable[[Any, str, Any], None]:
+    """A ``__setattr__`` for classes with oneofs, or with sub-messages that have no content to show their presence."""
     plainly = object.__setattr__
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
-        others = siblings.get(name)
-        if others is None:
+        siblings = ruled.get(name)
+        if siblings is None:
             plainly(self, name, value)
             return
         values = self.__dict__
-        for other in others:
-            values.pop(other, None)
+        if value is PLACEHOLDER:
+            values.pop(name, None)
+            return
+        for sibling in siblings:
+            values.pop(sibling, None)
         values[name] = value
+        mark_if_contentless(value)
 
     return __setattr__
+
+
+def mark_if_contentless(value: Any) -> None:
+    """Note in a message without fields that it has been assigned, as betterproto does."""
+    if isinstance(value, Message) and not vars(type(value))["__dataclass_fields__"]:
+        value.__dict__[PRESENT] = True

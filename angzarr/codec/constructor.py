@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from betterproto import PLACEHOLDER, Message
+from betterproto import PLACEHOLDER
 
+from angzarr.codec.attributes import mark_if_contentless
 from angzarr.codec.general import UNKNOWN
-from angzarr.codec.parse import PRESENT
+from angzarr.codec.parse import PRESENT, set_dict
 from angzarr.codec.plain import GROUPS
 from angzarr.codec.source import Source
 
@@ -18,7 +19,7 @@ __all__ = ["compile_constructor"]
 
 # A field may have any name but these: betterproto gives no field a name that begins with an underscore
 # and ends with two.
-_NAMES = {"_unset__": PLACEHOLDER, "_set_dict__": Message.__dict__["__dict__"].__set__}
+_NAMES = {"_unset__": PLACEHOLDER, "_set_dict__": set_dict, "_mark__": mark_if_contentless}
 
 
 def compile_constructor(schema: "Schema") -> Callable[..., None]:
@@ -35,6 +36,8 @@ def compile_constructor(schema: "Schema") -> Callable[..., None]:
                     if sibling in earlier:
                         source(f"_values__.pop({sibling!r}, None)")
                 source(f"_values__[{name!r}] = {name}")
+                if schema.by_name[name].contentless:
+                    source(f"_mark__({name})")
             earlier.add(name)
         source("_set_dict__(_self__, _values__)")
         if "__post_init__" in vars(

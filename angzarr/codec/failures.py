@@ -8,7 +8,7 @@ from angzarr.codec.fields import Field
 from angzarr.codec.wire import TRUNCATED
 from angzarr.errors import DecodeError, EncodeError
 
-__all__ = ["CAUGHT", "UNENCODABLE", "decode_failure", "encode_failure", "field_at"]
+__all__ = ["CAUGHT", "UNENCODABLE", "decode_failure", "encode_failure", "entry_failure", "field_at"]
 
 CAUGHT = (DecodeError, IndexError, UnicodeDecodeError, struct.error)
 """What decoding malformed bytes raises inside the codec."""
@@ -32,7 +32,17 @@ def decode_failure(error: Exception, field: Field | None, values: Mapping[str, A
     here = field.name
     if field.repeated:
         here += f"[{len(values.get(field.name, ()))}]"
-    return DecodeError(reason, f"{here}.{rest}" if rest else here)
+    return DecodeError(reason, _joined(here, rest))
+
+
+def entry_failure(error: Exception, key: Any) -> DecodeError:
+    """The same error with a map's key put before its path."""
+    reason, rest = _reason(error)
+    return DecodeError(reason, _joined(f"[{key!r}]", rest))
+
+
+def _joined(here: str, rest: str) -> str:
+    return f"{here}.{rest}" if rest and not rest.startswith("[") else here + rest
 
 
 def _reason(error: Exception) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """What a betterproto class says about its fields, read once and put the way the codec needs it."""
 
 import dataclasses
-import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -87,6 +86,15 @@ class Field:
         return not self.repeated and self.key is None
 
     @property
+    def contentless(self) -> bool:
+        """Whether it is a sub-message of a class without fields, which is present by having been assigned."""
+        return (
+            self.element.kind == MESSAGE
+            and self.singular
+            and not vars(self.element.cls)["__dataclass_fields__"]
+        )
+
+    @property
     def explicit(self) -> bool:
         """Whether a default value differs from an absent one."""
         return self.optional or bool(self.group)
@@ -94,7 +102,7 @@ class Field:
 
 def fields_of(cls: type[Message]) -> tuple[Field, ...]:
     """The fields of a betterproto class, in the order of their numbers."""
-    hints = typing.get_type_hints(cls, vars(sys.modules[cls.__module__]), {})
+    hints = typing.get_type_hints(cls, None, {})
     metas = {f.name: FieldMetadata.get(f) for f in dataclasses.fields(cast("Any", cls))}
     groups: dict[str, list[str]] = {}
     for name, meta in metas.items():

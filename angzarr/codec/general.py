@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from angzarr.codec import wellknown
-from angzarr.codec.failures import CAUGHT, decode_failure
+from angzarr.codec.failures import CAUGHT, decode_failure, entry_failure
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element, Field
 from angzarr.codec.scalars import READERS, default_of, enum_reader
 from angzarr.codec.wire import LENGTH, TOO_DEEP, TRUNCATED, read_any_tag, read_size, read_tag, skip
@@ -196,17 +196,20 @@ def entry_reader(field: Field, schema_of: SchemaOf) -> Reader:
     def read(b: bytes, i: int, end: int, depth: int) -> tuple[Any, Any] | None:
         found_key, whole = absent_key, True
         values: Values = {}
-        while i < end:
-            tag, i = read_tag(b, i)
-            if tag == key_tag:
-                found_key, i = read_key(b, i, end, depth)
-            elif tag == value_tag:
-                i = read_value(b, i, end, depth, values)
-            else:
-                i = skip(b, i, end, tag, depth)
-                whole = False
-        if i != end:
-            raise DecodeError(TRUNCATED)
+        try:
+            while i < end:
+                tag, i = read_tag(b, i)
+                if tag == key_tag:
+                    found_key, i = read_key(b, i, end, depth)
+                elif tag == value_tag:
+                    i = read_value(b, i, end, depth, values)
+                else:
+                    i = skip(b, i, end, tag, depth)
+                    whole = False
+            if i != end:
+                raise DecodeError(TRUNCATED)
+        except CAUGHT as error:
+            raise entry_failure(error, found_key) from None
         if not whole:
             return None
         return found_key, values["value"] if values else absent_value()

@@ -11,7 +11,6 @@ from betterproto import PLACEHOLDER, SIZE_DELIMITED, Message
 from angzarr.codec.attributes import default_factory
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP
 from angzarr.codec.parse import PRESENT, set_dict
-from angzarr.codec.plain import GROUPS, reduced
 from angzarr.codec.wellknown import resolve_or_keep
 from angzarr.codec.wire import MAX_DEPTH, write_varint
 
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["clone_of", "install_methods"]
 
 
-def install_methods(schema: "Schema") -> None:
+def install_methods(schema: "Schema", prepare_now: Callable[[type[Message]], None]) -> None:
     """Replace the methods of betterproto.Message in a class that go to the bytes or to its way of storing."""
     cls: Any = schema.cls
-    for method in (*_storage_methods(schema), *_wire_methods(schema), *_copying_methods(schema)):
+    for method in (*_storage_methods(schema, prepare_now), *_wire_methods(schema), *_copying_methods(schema)):
         if method.__name__ not in vars(cls):
             setattr(cls, method.__name__, method)
     cls._Message__raw_get = _raw_getter(schema)
@@ -47,16 +46,19 @@ def _raw_getter(schema: "Schema") -> Callable[[Any, str], Any]:
     return raw_get
 
 
-def _storage_methods(schema: "Schema") -> tuple[Callable[..., Any], ...]:
+def _storage_methods(
+    schema: "Schema", prepare_now: Callable[[type[Message]], None]
+) -> tuple[Callable[..., Any], ...]:
     defaults = {field.name: default_factory(field) for field in schema.fields}
     messages = {f.name for f in schema.fields if f.singular and f.element.kind == MESSAGE}
 
     def __post_init__(self: Any) -> None:
         """Called by the constructor of a subclass that is a dataclass of its own."""
         values = self.__dict__
-        kept = reduced(schema, values | {GROUPS: _last_given(schema, values)})
-        values.clear()
-        values.update(kept)
+        for name in [name for name, value in values.items() if value is PLACEHOLDER]:
+            del values[name]
+        if type(self) is not schema.cls:
+            prepare_now(type(self))
 
     def __eq__(self: Any, other: Any) -> bool:
         if type(self) is not type(other):
@@ -88,15 +90,6 @@ def _storage_methods(schema: "Schema") -> tuple[Callable[..., Any], ...]:
         return defaults[field_name]()
 
     return __post_init__, __eq__, __bool__, is_set, _get_field_default
-
-
-def _last_given(schema: "Schema", values: dict[str, Any]) -> dict[str, str]:
-    return {
-        group: name
-        for group, members in schema.groups.items()
-        for name in members
-        if values.get(name, PLACEHOLDER) is not PLACEHOLDER
-    }
 
 
 def _equal(mine: Any, theirs: Any, default: Callable[[], Any]) -> bool:

@@ -56,6 +56,11 @@ def _finish_on_first_use(schema: Schema) -> None:
     cls.__init__ = __init__
 
 
+def _prepare_now(cls: type[Message]) -> None:
+    prepare(cls)
+    schema_of(cls).complete_preparation()
+
+
 def _finish(schema: Schema) -> None:
     with LOCK:
         if schema.prepared:
@@ -64,7 +69,7 @@ def _finish(schema: Schema) -> None:
         constructor = compile_constructor(schema)
         schema.prepared, schema.preparation = True, None
         schema.recompile()
-        install_methods(schema)
+        install_methods(schema, _prepare_now)
         if used:
             _bring_over(schema)
         install_attributes(schema, schema_of)

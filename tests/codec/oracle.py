@@ -129,6 +129,7 @@ def _fill(message: Any, rng: Any, depth: int) -> None:
 
 
 def _fill_map(message: Any, field: FieldDescriptor, rng: Any, depth: int) -> None:
+    assert field.message_type is not None
     key, value = field.message_type.fields_by_name["key"], field.message_type.fields_by_name["value"]
     for _ in range(rng.choice((0, 1, 3))):
         name = _scalar(key, rng)
@@ -238,6 +239,7 @@ def _is_zero_moment(value: Any) -> bool:
 def _map_differences(field: FieldDescriptor, value: Any, mine: Any, here: str) -> Iterator[str]:
     if set(value) != set(mine):
         yield f"{here}: keys {set(value)}, not {set(mine)}"
+    assert field.message_type is not None
     element = field.message_type.fields_by_name["value"]
     for key in value:
         if key in mine:
@@ -301,7 +303,11 @@ def _moment_differences(theirs: Any, ours: Any, here: str, zero: Any) -> Iterato
             yield f"{here}: out of range, not {ours!r}"
         return
     expected = zero + moment(theirs)
-    if not isinstance(ours, type(zero)) or ours != expected or (ours is not None and _zone(ours) not in (None, UTC)):
+    if (
+        not isinstance(ours, type(zero))
+        or ours != expected
+        or (ours is not None and _zone(ours) not in (None, UTC))
+    ):
         yield f"{here}: {expected!r}, not {ours!r}"
 
 
@@ -355,7 +361,8 @@ def _normalise(message: Any) -> None:
 
 def unknown_fields(message: GoogleMessage) -> list[tuple[int, int]]:
     """Number and wire type of the unknown fields that google sees, in the message and below."""
-    found = [(field.field_number, field.wire_type) for field in UnknownFieldSet(message)]
+    unknown = UnknownFieldSet(message)
+    found = [(unknown[i].field_number, unknown[i].wire_type) for i in range(len(unknown))]
     for field, value in message.ListFields():
         if _is_map(field):
             items = [item for _, item in sorted(value.items())]
