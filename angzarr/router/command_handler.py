@@ -10,6 +10,7 @@ from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import CommandRejectedError, DispatchError
 from angzarr.messages import (
     BusinessResponse,
+    CommandBook,
     ContextualCommand,
     Cover,
     EventBook,
@@ -130,9 +131,20 @@ class CommandHandlerRouter(BuiltRouter):
         """
         if not isinstance(request, ContextualCommand):
             raise wrong_request(ContextualCommand, request)
-        command = require_commands(request.command)
-        with bound(command.cover()):
-            session = Session(command, BookHistory(request.events if has_field(request, "events") else None))
+        return await self.decide(
+            request.command, BookHistory(request.events if has_field(request, "events") else None)
+        )
+
+    async def decide(self, command: CommandBook, history: History) -> BusinessResponse:
+        """As ``dispatch``, over a history in any form: the embedded coordinator keeps states instead of events.
+
+        Args:
+            command: the command book.
+            history: what gives the state before it.
+        """
+        view = require_commands(command)
+        with bound(view.cover()):
+            session = Session(view, history)
             answer = await self._decide(session)
             return BusinessResponse(events=self._book(session)) if answer is None else answer
 
