@@ -102,7 +102,7 @@ class ProcessManagerRouter(BuiltRouter):
         with bound(Cover() if cover is None else cover):
             answer = await self._react(triggers, processes, "" if cover is None else cover.domain)
         return ProcessManagerHandleResponse(
-            process_events=list(_merged(correlated(answer.process_events, cover))),
+            process_events=list(correlated(_merged(answer.process_events), cover)),
             commands=list(correlated(answer.commands, cover)),
             facts=list(correlated(answer.facts, cover)),
         )

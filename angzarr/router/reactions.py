@@ -116,7 +116,7 @@ def correlated(books: Iterable[B], cover: Cover | None) -> Iterator[B]:
     """The books as they are; one whose cover has no correlation id gets the trigger's, in a copy."""
     correlation_id = "" if cover is None else cover.correlation_id
     for book in books:
-        if correlation_id and has_field(book, "cover") and not book.cover.correlation_id:
+        if correlation_id and book.cover.domain and not book.cover.correlation_id:
             copied = codec.clone(book)
             copied.cover.correlation_id = correlation_id
             yield copied
