@@ -120,7 +120,7 @@ def bind(address: BindAddress) -> list[Listener]:
     try:
         return [_bind_unix(address)] if isinstance(address, UnixAddress) else _bind_tcp(address)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
         raise ClientError(
             f"{messages.BIND_FAILED}: {address}: {reason}",
             error,

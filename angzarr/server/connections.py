@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol
+from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, _set_nodelay
 from grpclib.protocol import Stream as WireStream
-from h2.config import H2Configuration
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
 from h2.exceptions import ProtocolError
@@ -15,17 +14,11 @@ from hyperframe.frame import GoAwayFrame
 
 from angzarr.log import get_logger
 from angzarr.server.calls import Call, Headers, Serving
+from angzarr.server.http2 import ServerHttp2
 
 log = get_logger(__name__)
 
-H2_CONFIG = H2Configuration(
-    client_side=False,
-    header_encoding="ascii",
-    validate_inbound_headers=False,
-    validate_outbound_headers=False,
-    normalize_inbound_headers=False,
-    normalize_outbound_headers=False,
-)
+_FIRST_WINDOW = 65535
 
 
 class Owner(Protocol):
@@ -56,17 +49,21 @@ class ServerConnection(H2Protocol):
 
     def __init__(self, owner: Owner, config: Configuration) -> None:
         self.calls = _Calls(owner, self)
-        super().__init__(self.calls, config, H2_CONFIG)
+        super().__init__(self.calls, config, ServerHttp2.CONFIG)
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self.said_goodbye = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        super().connection_made(transport)
+        _set_nodelay(transport.get_extra_info("socket"))
+        http2 = ServerHttp2(self._owner.serving.options)
+        http2.initiate_connection()
+        http2.increment_flow_control_window(self.config.http2_connection_window_size - _FIRST_WINDOW)
+        self.connection = Connection(http2, self._transport, config=self.config)
+        self.connection.flush()
+        self.connection.initialize()
         self.processor = _Events(self.calls, self.connection)
-        # h2 takes a GOAWAY for the end of the connection and refuses every frame after it
-        self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -119,10 +116,6 @@ class ServerConnection(H2Protocol):
             self._transport.abort()
 
 
-def _goaway(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
-    return [], [ConnectionTerminated()]
-
-
 class _Calls(AbstractHandler):
     """The calls of one connection, under the names grpclib's protocol knows."""
 
@@ -151,7 +144,10 @@ class _Calls(AbstractHandler):
         call.task.add_done_callback(lambda _: self._ended(stream, release_stream))
 
     def _refuses(self, call: Call) -> bool:
-        if self._connection.said_goodbye:
+        if (
+            self._connection.said_goodbye
+            or len(self._calls) >= self._owner.serving.options.max_concurrent_streams
+        ):
             return True
         return self._owner.draining and not call.background
 

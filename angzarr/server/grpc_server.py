@@ -38,6 +38,7 @@ from angzarr.server.options import ServerOptions
 log = get_logger(__name__)
 
 _LAST_WORDS = 0.2
+_ROUNDS_TO_ACCEPT = 5
 
 
 class Servable(Protocol):
@@ -179,9 +180,12 @@ class GrpcServer:
             await self.drain(None if error is None else 0)
 
     async def _stop_listening(self) -> None:
+        await _let_accepted_connections_arrive()
         listening, self._listening = self._listening, []
-        for listener, server in listening:
+        for _, server in listening:
             server.close()
+        await _let_accepted_connections_arrive()
+        for listener, _ in listening:
             await to_thread.run_sync(listener.remove_file)
 
     async def _part(self, deadline: float) -> None:
@@ -222,6 +226,9 @@ class GrpcServer:
 
     def opened(self, connection: ServerConnection) -> None:
         """Called by a connection that has been made."""
+        if self._stopped.is_set():
+            connection.abort()
+            return
         self._connections.add(connection)
         if self.draining:
             connection.drain()
@@ -240,6 +247,12 @@ class GrpcServer:
         self._calls.discard(call)
         if self.draining:
             self._changed.set()
+
+
+async def _let_accepted_connections_arrive() -> None:
+    """asyncio takes a few rounds of the loop from the kernel's accept to the protocol's connection_made."""
+    for _ in range(_ROUNDS_TO_ACCEPT):
+        await asyncio.sleep(0)
 
 
 def _methods(services: Iterable[Servable]) -> dict[str, Handler]:

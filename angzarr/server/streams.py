@@ -185,7 +185,17 @@ def trailers_of(status: Status, message: str | None, details: bytes | None) -> _
     """The trailing headers that tell a call's result."""
     trailers = [("grpc-status", str(status.value))]
     if message:
-        trailers.append(("grpc-message", encode_grpc_message(message)))
+        trailers.append(("grpc-message", _field_value(message)))
     if details:
         trailers.append((DETAILS_KEY, encode_bin_value(details).decode("ascii")))
     return trailers
+
+
+def _field_value(message: str) -> str:
+    """Percent-encoded, at the edges spaces too: HTTP/2 forbids values that begin or end with one."""
+    encoded = encode_grpc_message(message)
+    inner = encoded.strip(" ")
+    if len(inner) == len(encoded):
+        return encoded
+    left = len(encoded) - len(encoded.lstrip(" "))
+    return "%20" * left + inner + "%20" * (len(encoded) - left - len(inner))
