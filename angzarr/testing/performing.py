@@ -60,13 +60,13 @@ class When:
 
     Attributes:
         kind: how it reaches the handler: as a command, a fact, the news of a rejection, or an event to react to.
-        messages: the commands or events; of a rejection the refused command, if given as a message.
+        messages: the commands or events, an Any where no message encodes to the payload; of a rejection the refused
+            command, if given as a message.
         cover: whose it is; None for the handler's own domain.
         sequence: of the first page; None for the history's next.
         destinations: next sequences of other domains, for sagas and process managers.
         refused: (domain, command name) of a rejection.
         reason: of a rejection.
-        payloads: packed payloads in place of ``messages``: what no message encodes to.
     """
 
     kind: Kind
@@ -76,11 +76,10 @@ class When:
     destinations: Mapping[str, int] = field(default_factory=dict)
     refused: tuple[str, str] = ("", "")
     reason: str = ""
-    payloads: tuple[Any, ...] = ()
 
     def packed(self) -> list[Any]:
         """The payloads, in order."""
-        return [*map(pack, self.messages), *self.payloads]
+        return [message if isinstance(message, Any) else pack(message) for message in self.messages]
 
 
 @dataclass
@@ -97,6 +96,7 @@ class Outcome:
         revocation: a command handler's revocation.
         notification: a notification to be forwarded.
         error: what was raised, or None.
+        state_error: what was raised when the new events were applied, or None.
         book: the events as the router returned them, with cover and next sequence.
         state: the state after history and events, of command handlers and process managers.
     """
@@ -109,6 +109,7 @@ class Outcome:
     revocation: RevocationResponse | None = None
     notification: Notification | None = None
     error: Exception | None = None
+    state_error: Exception | None = None
     book: EventBook = field(default_factory=EventBook)
     state: AnyValue = None
 
@@ -190,7 +191,7 @@ async def perform(subject: Subject, history: EventBook, when: When, at: datetime
             if subject.folds:
                 outcome.state = await subject.rebuild(extended(history, outcome.events))
         except Exception as error:
-            outcome.error = outcome.error or error
+            outcome.state_error = error
     return outcome
 
 

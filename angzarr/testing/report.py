@@ -37,7 +37,7 @@ def when_lines(when: When | None) -> list[str]:
     if when is None:
         return []
     source = Source()
-    happened = [source.value(payload) for payload in (*when.messages, *when.payloads)]
+    happened = [source.value(payload) for payload in when.messages]
     if when.kind == "rejection":
         command = happened[0] if happened else when.refused[1]
         return [f"{when.refused[0]} refused {command}: {when.reason or 'no reason given'}"]
@@ -51,6 +51,8 @@ def outcome_lines(outcome: Outcome) -> list[str]:
         return [error_line(outcome.error)]
     source = Source()
     lines = [source.value(event) for event in outcome.messages]
+    if outcome.state_error is not None:
+        lines.append(f"which could not be applied: {error_line(outcome.state_error)}")
     lines += [addressed(source, book) for book in outcome.commands]
     lines += [f"fact {addressed(source, book)}" for book in outcome.facts]
     if outcome.projection is not None:
@@ -126,7 +128,6 @@ def expression(
 
 
 def _when(source: Source, when: When) -> str:
-    happened = (*when.messages, *when.payloads)
     named: list[tuple[str, object]] = []
     if when.cover is not None and not _is_usual(when.cover):
         named.append(("cover=", when.cover))
@@ -137,7 +138,7 @@ def _when(source: Source, when: When) -> str:
             named.insert(0, ("reason=", when.reason))
         return source.call(".when_rejected", [*arguments, *named], 8)
     method = ".when_fact" if when.kind == "fact" else ".when"
-    return source.call(method, [*(("", message) for message in happened), *named], 8)
+    return source.call(method, [*(("", message) for message in when.messages), *named], 8)
 
 
 def _is_usual(cover: Cover) -> bool:

@@ -249,6 +249,7 @@ class Scenario:
             outcome = Outcome(state=await subject.rebuild(history) if subject.folds else None)
         else:
             outcome = await perform(subject, history, when, plan.at)
+            outcome.error = outcome.error or outcome.state_error
         for expectation in plan.expectations:
             problem = await expectation.check(outcome, subject, history)
             if problem is not None:

@@ -27,6 +27,7 @@ DURATION_LIMIT = timedelta(seconds=315_576_000_000)
 """google.protobuf.Duration's range, either way."""
 
 _SMALL = 16
+_MUCH = 1_000_000
 
 
 def messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
@@ -48,8 +49,16 @@ def messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
 
 def plausible_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
     """As ``messages``, but mostly what people send: small numbers, short names that recur, fields that are set."""
-    plain = _messages(cls, fixed, 0, plausible=True)
+    plain = everyday_messages(cls, **fixed)
     return st.one_of(plain, plain, plain, messages(cls, **fixed))
+
+
+def everyday_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
+    """As ``messages``, within what business fields hold: whole numbers up to a million, dates around now.
+
+    Zero, negative numbers, empty texts and unnamed enum numbers are among them; numbers whose sums overflow are not.
+    """
+    return _messages(cls, fixed, 0, plausible=True)
 
 
 def _messages(
@@ -149,7 +158,7 @@ def _single(field: Field, depth: int, plausible: bool) -> SearchStrategy[AnyValu
     if field.proto_type == betterproto.TYPE_ENUM:
         return enum_values(field.cls, plausible)
     if field.cls in _WELL_KNOWN:
-        return _WELL_KNOWN[field.cls]()
+        return _WELL_KNOWN[field.cls](plausible)
     if field.cls is Any:
         return packed_messages(depth + 1)
     return _messages(field.cls, {}, depth + 1, plausible=plausible)
@@ -159,19 +168,23 @@ def enum_values(cls: type[betterproto.Enum], plausible: bool = False) -> SearchS
     """Members of a generated enum and, unless ``plausible``, numbers that it does not name."""
     members = st.sampled_from(sorted(set(cls), key=lambda member: (member.value != 0, abs(member.value))))
     if plausible:
-        return members
+        return st.one_of(members, members, members, st.integers(-1, 100).map(cls.try_value))
     return members | _scalar(betterproto.TYPE_INT32, False).map(cls.try_value)
 
 
-def timestamps() -> SearchStrategy[datetime]:
-    """Aware UTC datetimes of the years 1 to 9999, to the microsecond."""
+def timestamps(plausible: bool = False) -> SearchStrategy[datetime]:
+    """Aware UTC datetimes of the years 1 to 9999, to the microsecond; to the second and around now if plausible."""
+    if plausible:
+        return st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
     return st.datetimes(
         datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999), timezones=st.just(UTC)
     )
 
 
-def durations() -> SearchStrategy[timedelta]:
-    """Durations of either sign, within the range of google.protobuf.Duration."""
+def durations(plausible: bool = False) -> SearchStrategy[timedelta]:
+    """Durations of either sign, within the range of google.protobuf.Duration; whole and short if plausible."""
+    if plausible:
+        return st.integers(-3600, 86_400).map(lambda seconds: timedelta(seconds=seconds))
     return st.timedeltas(-DURATION_LIMIT, DURATION_LIMIT)
 
 
@@ -184,7 +197,7 @@ def packed_messages(draw: DrawFn, depth: int = 0) -> Any:
     return pack(draw(_messages(message_class(name), {}, depth + 1)))
 
 
-_WELL_KNOWN: Mapping[type, Callable[[], SearchStrategy[AnyValue]]] = {
+_WELL_KNOWN: Mapping[type, Callable[[bool], SearchStrategy[AnyValue]]] = {
     datetime: timestamps,
     timedelta: durations,
 }
@@ -210,9 +223,18 @@ _RANGES = {
 
 @cache
 def _scalar(proto_type: str, plausible: bool) -> SearchStrategy[AnyValue]:
-    everything = _anything(proto_type)
     likely = _likely(proto_type)
-    return st.one_of(likely, likely, likely, everything) if plausible else st.one_of(likely, everything)
+    if plausible:
+        return st.one_of(likely, likely, likely, _everyday(proto_type))
+    return st.one_of(likely, _anything(proto_type))
+
+
+def _everyday(proto_type: str) -> SearchStrategy[AnyValue]:
+    if proto_type in _RANGES:
+        return st.integers(max(_RANGES[proto_type][0], -_MUCH), _MUCH)
+    if proto_type in (betterproto.TYPE_FLOAT, betterproto.TYPE_DOUBLE):
+        return st.integers(-_MUCH, _MUCH).map(lambda number: number / 4)
+    return _anything(proto_type)
 
 
 def _anything(proto_type: str) -> SearchStrategy[AnyValue]:

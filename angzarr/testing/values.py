@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
@@ -15,8 +16,7 @@ import betterproto
 from angzarr.testing.fields import Field, fields_of, values_of
 from angzarr.testing.source import source_of
 
-Frozen: TypeAlias = "Atom | Node"
-
+_SHARED = (list, dict, set, bytearray, deque)
 _PLAIN_REPR: object = object.__repr__
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type, partial)
 
@@ -59,7 +59,7 @@ class Node:
     """
 
     name: str
-    parts: Mapping[str, Frozen]
+    parts: Mapping[str, "Atom | Node"]
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(sorted(self.parts))))
@@ -69,6 +69,7 @@ class Node:
         return f"{self.name}({held})" if self.name else f"[{', '.join(map(str, self.parts.values()))}]"
 
 
+Frozen: TypeAlias = Atom | Node
 ABSENT = Atom(_Word("unset"))
 
 
@@ -161,8 +162,12 @@ def _object(value: AnyValue, above: tuple[int, ...]) -> Frozen:
 
 
 def _attributes(value: AnyValue) -> Iterator[tuple[str, AnyValue]]:
-    yield from sorted(getattr(value, "__dict__", {}).items())
-    for cls in type(value).__mro__:
+    own = getattr(value, "__dict__", {})
+    yield from sorted(own.items())
+    for cls in type(value).__mro__[:-1]:
+        for name, held in sorted(vars(cls).items()):
+            if isinstance(held, _SHARED) and name not in own and not name.startswith("__"):
+                yield name, held
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name) and name not in {"__dict__", "__weakref__"}:

@@ -1,0 +1,200 @@
+"""Commands for a router, and histories made by running them: what can really have happened."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any as AnyValue
+from typing import TypeAlias
+
+import betterproto
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from angzarr.codec import encode
+from angzarr.errors import InvalidArgumentError
+from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_class, registered_names, type_url
+from angzarr.testing.fields import fields_of
+from angzarr.testing.loops import Loop
+from angzarr.testing.performing import When, extended, history_of, perform
+from angzarr.testing.scenarios import DEFAULT_AT
+from angzarr.testing.strategies import everyday_messages, plausible_messages
+from angzarr.testing.subject import Subject, subjects_of
+
+MessageClass: TypeAlias = type[betterproto.Message]
+Commands: TypeAlias = Mapping[
+    MessageClass, SearchStrategy[AnyValue] | Callable[[AnyValue], SearchStrategy[AnyValue]]
+]
+"""How to make commands of some classes: a strategy, or a function from the state to one."""
+
+MAX_EVENTS = 5
+"""Histories are at most this long: short enough to read, long enough for what goes wrong."""
+
+
+def commands_for(router: AnyValue, **fixed: AnyValue) -> SearchStrategy[betterproto.Message]:
+    """Commands that a command handler router handles, of every class, in plausible and in wild shapes.
+
+    Args:
+        router: a built router, a handler class or an instance.
+        fixed: field name → value or strategy, used for the commands that have such a field.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, it handles no commands.
+    """
+    classes = [
+        cls
+        for subject in subjects_of(router)
+        if subject.info.kind == "command_handler"
+        for cls in subject.info.handles.values()
+    ]
+    if not classes:
+        raise InvalidArgumentError(f"{router!r} handles no commands; commands_for() takes command handlers")
+    return st.one_of([_with_fixed(cls, fixed) for cls in classes])
+
+
+def _with_fixed(cls: MessageClass, fixed: Mapping[str, AnyValue]) -> SearchStrategy[betterproto.Message]:
+    known = {field.name for field in fields_of(cls)}
+    return plausible_messages(cls, **{name: value for name, value in fixed.items() if name in known})
+
+
+def steps(subject: Subject, commands: Commands, state: AnyValue = None) -> SearchStrategy[When]:
+    """One thing that can happen to a subject.
+
+    Args:
+        subject: the handler.
+        commands: own strategies for some message classes.
+        state: what functions among them are given.
+    """
+    info = subject.info
+    if info.kind == "command_handler":
+        choices = [_message(cls, commands, state).map(_as_command) for cls in info.handles.values()]
+        choices += [_message(cls, commands, state).map(_as_fact) for cls in info.facts.values()]
+    elif info.kind == "upcaster":
+        olds = dict.fromkeys(old for other in subjects_of(subject.router) for old, _ in other.info.upcasts)
+        news = dict.fromkeys(new for other in subjects_of(subject.router) for _, new in other.info.upcasts)
+        choices = [_message(cls, commands, state).map(_as_event) for cls in (*olds, *news)]
+    else:
+        covers = trigger_covers(subject)
+        choices = [
+            st.builds(_as_event, _message(cls, commands, state), covers) for cls in info.handles.values()
+        ]
+    choices += [_rejections(subject, domain, name, commands) for domain, name in info.rejected]
+    return st.one_of(choices) if choices else st.just(When("event"))
+
+
+def _message(cls: MessageClass, commands: Commands, state: AnyValue) -> SearchStrategy[AnyValue]:
+    own = commands.get(cls)
+    if own is None:
+        return everyday_messages(cls)
+    return own if isinstance(own, SearchStrategy) else own(state)
+
+
+def _as_command(message: betterproto.Message) -> When:
+    return When("command", (message,))
+
+
+def _as_fact(message: betterproto.Message) -> When:
+    return When("fact", (message,))
+
+
+def _as_event(message: betterproto.Message, cover: Cover | None = None) -> When:
+    return When("event", (message,), cover)
+
+
+def trigger_covers(subject: Subject) -> SearchStrategy[Cover]:
+    """Covers of the domains a subject listens to, of two aggregates each."""
+    domains = [domain for domain in subject.info.sources or subject.info.domains if domain != "*"] or ["any"]
+    return st.builds(
+        Cover,
+        domain=st.sampled_from(domains),
+        root=st.sampled_from([1, 2]).map(_root),
+        correlation_id=st.just("scenario"),
+    )
+
+
+def _root(number: int) -> AnyValue:
+    return UUID(value=bytes(15) + bytes([number]))
+
+
+def _rejections(subject: Subject, domain: str, name: str, commands: Commands) -> SearchStrategy[When]:
+    url = next((full for full in registered_names() if full.rpartition(".")[2] == name), None)
+    cover = st.none() if subject.info.kind == "command_handler" else trigger_covers(subject)
+    if url is None:
+        return cover.map(lambda whose: When("rejection", cover=whose, refused=(domain, name)))
+    refused = _message(message_class(url), commands, None)
+    return st.builds(
+        lambda command, whose: When("rejection", (command,), whose, refused=(domain, name), reason="refused"),
+        refused,
+        cover,
+    )
+
+
+def garbage(subject: Subject) -> SearchStrategy[When]:
+    """Payloads under the type URLs that a subject handles, whose bytes may be anything."""
+    info = subject.info
+    kinds = [("command" if info.kind == "command_handler" else "event", cls) for cls in info.handles.values()]
+    kinds += [("fact", cls) for cls in info.facts.values()]
+    kinds += [("event", old) for old, _ in info.upcasts]
+    if not kinds:
+        return st.just(When("event"))
+    return st.sampled_from(kinds).flatmap(lambda kind: _garbage(kind[0], kind[1]))
+
+
+def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
+    whole = everyday_messages(cls)
+    cut = st.tuples(whole.map(encode), st.integers(0, 8), st.binary(max_size=3)).map(
+        lambda parts: parts[0][: max(0, len(parts[0]) - parts[1])] + parts[2]
+    )
+    url = type_url(full_name(cls))
+    return st.one_of(st.binary(max_size=12), cut).map(
+        lambda value: When(kind, (Any(type_url=url, value=value),))
+    )
+
+
+@st.composite
+def lives(draw: DrawFn, subject: Subject, loop: Loop, commands: Commands, at: datetime) -> EventBook:
+    """A history of at most ``MAX_EVENTS`` events, made by letting things happen to the subject."""
+    history = history_of(subject.own_cover(), (), at)
+    if not subject.folds:
+        return history
+    state = None
+    for _ in range(draw(st.integers(0, MAX_EVENTS + 1))):
+        when = draw(steps(subject, commands, state))
+        outcome = loop.run(perform, subject, history, when, at)
+        failed = outcome.error is not None or outcome.state_error is not None
+        if not failed and len(history.pages) + len(outcome.events) <= MAX_EVENTS:
+            history = extended(history, outcome.events)
+            state = outcome.state
+    return history
+
+
+def event_books(
+    handler: AnyValue, *, wild: bool = False, commands: Commands | None = None
+) -> SearchStrategy[EventBook]:
+    """Histories of a command handler or process manager.
+
+    Args:
+        handler: the decorated class, an instance, or a built router (its first class).
+        wild: events of every kind the handler applies or emits in any order and shape, which need not make sense;
+            otherwise what running commands through the handler gives, at most five events long.
+        commands: own strategies for some of the commands, by class; or functions from the state to one.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, it has no state.
+    """
+    subject = subjects_of(handler)[0]
+    if not subject.folds:
+        raise InvalidArgumentError(
+            f"{subject.name} has no history; event_books() takes command handlers and process managers"
+        )
+    return _wild(subject) if wild else _plausible(subject, commands or {})
+
+
+def _wild(subject: Subject) -> SearchStrategy[EventBook]:
+    events = [plausible_messages(cls) for cls in subject.info.applies.values()]
+    listed = st.lists(st.one_of(events), max_size=2 * MAX_EVENTS) if events else st.just([])
+    return listed.map(lambda happened: history_of(subject.own_cover(), happened, DEFAULT_AT))
+
+
+@st.composite
+def _plausible(draw: DrawFn, subject: Subject, commands: Commands) -> EventBook:
+    with Loop() as loop:
+        return draw(lives(subject, loop, commands, DEFAULT_AT))

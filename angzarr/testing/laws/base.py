@@ -1,0 +1,275 @@
+"""What a law is: a sentence, to whom it applies, examples for it, and a check."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any as AnyValue
+
+import betterproto
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from angzarr.codec import DecodeError, decode
+from angzarr.errors import UnregisteredMessageError
+from angzarr.messages import Any, EventBook, full_name, type_name_from_url
+from angzarr.router.state import Fold
+from angzarr.testing.fields import values_of
+from angzarr.testing.histories import Commands, garbage, lives, steps
+from angzarr.testing.loops import Loop
+from angzarr.testing.performing import Outcome, When, history_of, open_any, perform
+from angzarr.testing.report import (
+    error_line,
+    expression,
+    file_around,
+    history_lines,
+    rerun_line,
+    section,
+    when_lines,
+)
+from angzarr.testing.scenarios import DEFAULT_AT
+from angzarr.testing.source import Source
+from angzarr.testing.subject import Subject
+from angzarr.testing.values import Frozen, differences, freeze, tell
+from angzarr.testing.world import World
+
+ABSURD = 1_000_000_000
+"""Numbers beyond this overflow in honest arithmetic; laws do not hold that against a handler."""
+
+
+class LawBroken(AssertionError):
+    """A router does not obey a law; the text has the shortest example found, as a test to paste."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An example that a law is checked on.
+
+    Attributes:
+        subject: the handler.
+        history: what happened before.
+        when: what happens now.
+        after: what happens then, or meanwhile to another aggregate; None where the law does not need it.
+        at: the time.
+        observe: what a projector instance shows of what it has kept.
+        idempotent: whether a projector is said to be idempotent.
+    """
+
+    subject: Subject
+    history: EventBook
+    when: When | None = None
+    after: When | None = None
+    at: datetime = DEFAULT_AT
+    observe: Callable[[AnyValue], AnyValue] | None = None
+    idempotent: bool = False
+
+    def __repr__(self) -> str:
+        events = list(history_lines(self.history))
+        return f"given {events}, when {when_lines(self.when)}"
+
+    async def perform(self, when: When | None = None, history: EventBook | None = None) -> Outcome:
+        """Let something happen: by default what happens now, to the history as it is. Dice are loaded alike."""
+        random.seed(0)
+        chosen = when or self.when
+        assert chosen is not None
+        return await perform(self.subject, self.history if history is None else history, chosen, self.at)
+
+    def later(self) -> datetime:
+        """Another time, far away."""
+        return self.at + timedelta(days=401, hours=5, seconds=7)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a law is broken.
+
+    Attributes:
+        what: what is wrong, in a sentence.
+        lines: the differences, or what came.
+    """
+
+    what: str
+    lines: tuple[str, ...] = ()
+
+
+Check = Callable[[Case, World], Awaitable[Finding | None]]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law.
+
+    Attributes:
+        name: its name in test ids and in ``then_obeys``.
+        says: the law, in a sentence.
+        binds: whether it applies to a subject.
+        check: tries it on a case; None when the case obeys.
+        acts: whether its cases need something that happens.
+        several: whether that should be several things in one book.
+        follows: whether its cases need something that happens after, or elsewhere.
+        garbled: whether payloads may be any bytes.
+    """
+
+    name: str
+    says: str
+    binds: Callable[[Subject], bool]
+    check: Check
+    acts: bool = True
+    several: bool = False
+    follows: bool = False
+    garbled: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user of the laws may say.
+
+    Attributes:
+        commands: own strategies for messages of some classes.
+        observe: what a projector instance shows of what it has kept.
+        idempotent: whether projectors are to be held to idempotence.
+    """
+
+    commands: Commands
+    observe: Callable[[AnyValue], AnyValue] | None = None
+    idempotent: bool = False
+
+
+@st.composite
+def cases(draw: DrawFn, law: Law, subject: Subject, loop: Loop, world: World, options: Options) -> Case:
+    """Examples for a law."""
+    world.restore()
+    history = draw(lives(subject, loop, options.commands, DEFAULT_AT))
+    state = loop.run(subject.rebuild, history) if subject.folds else None
+    steps_now = steps(subject, options.commands, state)
+    when = after = None
+    if law.acts:
+        when = draw(st.one_of(garbage(subject), steps_now)) if law.garbled else draw(steps_now)
+        if law.several:
+            when = _joined(when, draw(st.lists(steps_now, max_size=3)))
+    if law.follows:
+        after = draw(steps_now)
+    declared = bool(getattr(subject.info.cls, "idempotent", False))
+    return Case(
+        subject,
+        history,
+        when,
+        after,
+        observe=options.observe,
+        idempotent=options.idempotent or declared,
+    )
+
+
+def _joined(first: When, others: list[When]) -> When:
+    """Several things of one kind, for one aggregate, as one book."""
+    same = [other for other in others if other.kind == first.kind and other.kind != "rejection"]
+    return replace(
+        first, messages=first.messages + tuple(message for other in same for message in other.messages)
+    )
+
+
+def is_absurd(message: betterproto.Message) -> bool:
+    """Whether a message holds a number so large that honest arithmetic overflows."""
+    if isinstance(message, Any):
+        return _absurd_payload(message)
+    return any(_absurd(held) for _, held in values_of(message))
+
+
+def _absurd(held: object) -> bool:
+    if isinstance(held, betterproto.Message):
+        return is_absurd(held)
+    if isinstance(held, list):
+        return any(map(_absurd, held))
+    if isinstance(held, dict):
+        return any(map(_absurd, held.values()))
+    if isinstance(held, datetime):
+        return not 1970 <= held.year <= 2200
+    if isinstance(held, timedelta):
+        return abs(held) > timedelta(days=36_500)
+    return isinstance(held, int | float) and not abs(held) <= ABSURD
+
+
+def _absurd_payload(payload: Any) -> bool:
+    opened = open_any(payload)
+    return not isinstance(opened, Any) and is_absurd(opened)
+
+
+async def folded(case: Case, pages: EventBook) -> Frozen:
+    """The state of a book, frozen."""
+    return freeze(await case.subject.rebuild(pages))
+
+
+def fold_of(subject: Subject) -> Fold:
+    """How a subject's state follows from events."""
+    return Fold(subject.compiled)
+
+
+def part(book: EventBook, start: int, stop: int) -> EventBook:
+    """Some of a book's pages, as a book; the sequences stay."""
+    pages = book.pages[start:stop]
+    first = book.next_sequence - len(book.pages)
+    return EventBook(cover=book.cover, pages=list(pages), next_sequence=first + min(stop, len(book.pages)))
+
+
+def fresh(case: Case) -> EventBook:
+    """The empty history of the case's aggregate."""
+    return history_of(case.history.cover, (), case.at)
+
+
+def decodes(payload: Any, known: type[betterproto.Message]) -> bool:
+    """Whether a payload is of a class and its bytes are an encoding of it."""
+    try:
+        if type_name_from_url(payload.type_url) != full_name(known):
+            return False
+        decode(known, payload.value)
+    except (DecodeError, UnregisteredMessageError):
+        return False
+    return True
+
+
+def outcome_parts(outcome: Outcome) -> Frozen:
+    """All that came of something, frozen; of an error its class, code and text."""
+    error = outcome.error
+    return freeze(
+        {
+            "error": None if error is None else error_line(error),
+            "events": outcome.messages,
+            "commands": outcome.commands,
+            "facts": outcome.facts,
+            "projection": outcome.projection,
+            "revocation": outcome.revocation,
+            "notification": outcome.notification,
+        }
+    )
+
+
+def compare(left: Frozen, right: Frozen, what: str, left_name: str, right_name: str) -> Finding | None:
+    """A finding if two frozen values differ."""
+    found = differences(left, right)
+    return Finding(what, tuple(tell(found, left_name, right_name))) if found else None
+
+
+def story(law: Law, case: Case, finding: Finding) -> str:
+    """A broken law, told: the law, the example, what is wrong, and a test that shows it."""
+    source = Source()
+    arguments: list[tuple[str, object]] = [("", law.name)]
+    if case.after is not None:
+        arguments.append(("after=", case.after.messages[0] if case.after.messages else None))
+    body = expression(source, case.subject, case.history, case.when, [("then_obeys", arguments)])
+    parts = [
+        f"{case.subject.name} breaks a law: {law.says}\n",
+        section("what is wrong", (finding.what, *finding.lines)),
+        section("given", history_lines(case.history)),
+    ]
+    if law.acts:
+        parts.append(section("when", when_lines(case.when)))
+    if law.follows:
+        parts.append(section("and", when_lines(case.after)))
+    name = f"{case.subject.name.lower()}_obeys_{law.name}"
+    parts.append("\nas a test to paste:\n\n" + file_around(name, source, body))
+    return "\n".join(parts) + "\n\n" + _rerun(body)
+
+
+def _rerun(body: str) -> str:
+    line = rerun_line(body)
+    return line if "pytest" in line else ""

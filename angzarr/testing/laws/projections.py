@@ -1,0 +1,81 @@
+"""Laws of projectors: how events are cut into books does not matter, nor how often they come if it says so."""
+
+from dataclasses import replace
+from typing import Any as AnyValue
+
+from angzarr.messages import EventBook, frozen
+from angzarr.router import ProjectorRouter
+from angzarr.testing.laws.base import Case, Finding, Law, compare
+from angzarr.testing.performing import trigger_book, trigger_cover
+from angzarr.testing.subject import Subject
+from angzarr.testing.values import Frozen, freeze
+from angzarr.testing.world import World
+
+
+def projects(subject: Subject) -> bool:
+    """Whether a subject is a projector."""
+    return subject.info.kind == "projector"
+
+
+async def _cut(case: Case, world: World) -> Finding | None:
+    whole = _book(case)
+    if len(whole.pages) < 2:
+        return None
+    at_once = await _seen(case, world, [whole])
+    parts = [
+        EventBook(cover=whole.cover, pages=[page], next_sequence=page.header.sequence + 1)
+        for page in whole.pages
+    ]
+    one_by_one = await _seen(case, world, parts)
+    if at_once is None or one_by_one is None:
+        return None
+    what = "shown one by one, the same events give another view"
+    return compare(at_once, one_by_one, what, "at once", "one by one")
+
+
+async def _twice(case: Case, world: World) -> Finding | None:
+    if not case.idempotent:
+        return None
+    whole = _book(case)
+    once = await _seen(case, world, [whole])
+    twice = await _seen(case, world, [whole, whole])
+    if once is None or twice is None:
+        return None
+    what = "shown twice, the same events give another view, though the projector is declared idempotent"
+    return compare(once, twice, what, "once", "twice")
+
+
+def _book(case: Case) -> EventBook:
+    assert case.when is not None
+    return trigger_book(replace(case.when, sequence=0), trigger_cover(case.subject, case.when), case.at)
+
+
+async def _seen(case: Case, world: World, books: list[EventBook]) -> Frozen | None:
+    """What the projector holds after some books, starting from what it held at first; None if one made it fail."""
+    world.restore()
+    router = case.subject.router
+    assert isinstance(router, ProjectorRouter)
+    with frozen(case.at):
+        try:
+            for book in books:
+                await router.dispatch(book)
+        except Exception:  # whether it may fail is the law "coded"'s business
+            return None
+        return freeze(await _view(case))
+
+
+async def _view(case: Case) -> AnyValue:
+    instance = await case.subject.instance()
+    return instance if case.observe is None else case.observe(instance)
+
+
+PROJECTION_LAWS = (
+    Law("cut", "how events are cut into books makes no difference", projects, _cut, several=True),
+    Law(
+        "idempotence",
+        "events shown twice count once, if the projector says so",
+        projects,
+        _twice,
+        several=True,
+    ),
+)
