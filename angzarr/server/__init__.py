@@ -1,5 +1,12 @@
 """Routers on the wire: serving, health, readiness, transport, reflection, logs."""
 
+from angzarr.router.grpc import (
+    CommandHandlerGrpc,
+    ProcessManagerGrpc,
+    ProjectorGrpc,
+    SagaGrpc,
+    UpcasterGrpc,
+)
 from angzarr.server.grpc_server import GrpcServer, Servable
 from angzarr.server.handle import ServerHandle
 from angzarr.server.health import HealthService
@@ -27,13 +34,18 @@ from angzarr.server.transport import (
 __all__ = [
     "DEFAULT_BIND_HOST",
     "ENV_BIND_ADDRESS",
+    "CommandHandlerGrpc",
     "GrpcServer",
     "HealthService",
+    "ProcessManagerGrpc",
+    "ProjectorGrpc",
     "ReflectionService",
+    "SagaGrpc",
     "Servable",
     "ServerConfig",
     "ServerHandle",
     "ServerOptions",
+    "UpcasterGrpc",
     "cleanup_socket",
     "configure_logging",
     "create_server",

@@ -155,22 +155,16 @@ class Call:
                 return None  # the status has been sent
             if _cancelled_by_us():
                 raise
-            return self._unexpected(
+            return self._serving.status_of(
                 RuntimeError(f"the handler awaited something that was cancelled: {error!r}")
             )
         except TimeoutError as error:
             if limit.expired():
                 return GRPCError(Status.DEADLINE_EXCEEDED, "the call's deadline passed while it was handled")
-            return self._unexpected(error)
+            return self._serving.status_of(error)
         except Exception as error:  # whatever a handler raises becomes a status
-            return self._unexpected(error)
+            return self._serving.status_of(error)
         return None
-
-    def _unexpected(self, error: Exception) -> GRPCError:
-        status = self._serving.status_of(error)
-        if status.status is Status.INTERNAL:
-            log.error("call_failed", method=self.path, exc_info=error)
-        return status
 
 
 def _cancelled_by_us() -> bool:

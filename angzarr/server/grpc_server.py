@@ -30,6 +30,7 @@ from grpclib.exceptions import GRPCError
 from angzarr.codec import GrpcCodec
 from angzarr.errors import InvalidArgumentError
 from angzarr.log import get_logger
+from angzarr.router.status import status_of
 from angzarr.server.addresses import Listener, bind, parse_bind_address
 from angzarr.server.calls import Call, Serving
 from angzarr.server.connections import ServerConnection
@@ -220,8 +221,6 @@ class GrpcServer:
         return ServerConnection(self, self._config)
 
     def _status_of(self, error: Exception) -> GRPCError:
-        from angzarr.router.status import status_of
-
         return status_of(error, expose_internal_errors=self.options.expose_internal_errors)
 
     def opened(self, connection: ServerConnection) -> None:

@@ -10,8 +10,6 @@ from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
-from angzarr.errors import DecodeError
-
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
 
@@ -40,8 +38,9 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
 
         Raises:
             grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit (nothing of it is read);
-                INVALID_ARGUMENT, its bytes are no encoding of the request; UNIMPLEMENTED, it is compressed, or a method
-                that takes one message was sent none; INTERNAL, it ends before its end.
+                UNIMPLEMENTED, it is compressed, or a method that takes one message was sent none; INTERNAL, it ends
+                before its end.
+            DecodeError: its bytes are no encoding of the request.
         """
         prefix = await self._read(_PREFIX.size)
         if not prefix:
@@ -58,7 +57,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
                 Status.RESOURCE_EXHAUSTED,
                 f"received message of {size} bytes exceeds the limit of {self._limit} bytes",
             )
-        message = self._decoded(await self._read(size))
+        message: Request = self._codec.decode(await self._read(size), self._recv_type)
         self._messages_received += 1
         return message
 
@@ -67,12 +66,6 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
             return await self._stream.recv_data(size)
         except AssertionError:  # how grpclib's buffer says that the stream ended first
             raise GRPCError(Status.INTERNAL, "the request ended in the middle of a message") from None
-
-    def _decoded(self, data: bytes) -> Request:
-        try:
-            return self._codec.decode(data, self._recv_type)  # type: ignore[no-any-return]
-        except DecodeError as error:
-            raise GRPCError(Status.INVALID_ARGUMENT, f"request of {self._method_name}: {error}") from error
 
     async def send_initial_metadata(self, *, metadata: _Metadata = None) -> None:
         """Send headers now; without this call they leave with the first message or the status."""
