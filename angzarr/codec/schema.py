@@ -90,12 +90,13 @@ class Schema:
         """From a message's ``__dict__`` to its encoding."""
         self.complete_preparation()
         serialise = compile_serialiser(self, schema_of)
-        return serialise if self.prepared else lambda values: serialise(plain.reduced(self, values))
+        return serialise if self.prepared else lambda values: serialise(self.present_values(values))
 
     def _completing(self, parse: Parser) -> Parser:
         def parse_plain(b: bytes, i: int, end: int, depth: int = 100) -> Any:
             message = parse(b, i, end, depth)
-            plain.complete(self, message.__dict__)
+            if not self.prepared:
+                plain.complete(self, message.__dict__)
             return message
 
         return parse_plain
@@ -119,7 +120,7 @@ class Schema:
         return object.__new__(self.cls)
 
     def recompile(self) -> None:
-        """Forget the compiled functions; whoever holds them may go on using them."""
+        """Forget the compiled functions. Whoever holds them may go on using them: they look whether it is prepared."""
         for name in ("parse", "serialise"):
             self.__dict__.pop(name, None)
 

@@ -14,7 +14,7 @@ PAIRS = all_pairs()
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rng=st.randoms(use_true_random=False))
 def test_generated_messages_decode_to_the_same_value_and_encode_to_the_same_bytes(
     name: str, rng: random.Random
@@ -23,14 +23,16 @@ def test_generated_messages_decode_to_the_same_value_and_encode_to_the_same_byte
     assert disagreement(PAIRS[name], data) == ""
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_messages_without_maps_encode_to_the_very_same_bytes(name: str) -> None:
+ONE_ENCODING = [name for name in PAIRS if not any(part in name for part in ("Maps", "Lists", "Everything"))]
+
+
+@pytest.mark.parametrize("name", ONE_ENCODING)
+def test_messages_without_maps_and_unpacked_lists_encode_to_the_very_same_bytes(name: str) -> None:
     cls, google = PAIRS[name]
     rng = random.Random(name)
     for _ in range(20):
-        data = generate(google, rng, 1).SerializeToString()
-        if google.FromString(data).SerializeToString(deterministic=True) == data and "Maps" not in name:
-            assert len(codec.encode(codec.decode(cls, data))) == len(data)
+        data = generate(google, rng, 1).SerializeToString(deterministic=True)
+        assert len(codec.encode(codec.decode(cls, data))) == len(data)
 
 
 def test_damaged_bytes_are_taken_or_refused_as_google_does() -> None:

@@ -1,6 +1,7 @@
 """What is not an encoding is refused, with the path to where it goes wrong; what google takes is taken."""
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError as GoogleDecodeError
@@ -176,6 +177,7 @@ def test_the_error_says_where(what: str, kitchen: ModuleType) -> None:
 
 
 def test_what_is_not_bytes_is_a_type_error(kitchen: ModuleType) -> None:
+    data: Any
     for data in ("text", 5, None, [1]):
         with pytest.raises(TypeError, match="bytes expected"):
             codec.decode(kitchen.Scalars, data)

@@ -392,3 +392,13 @@ def test_preparing_leaves_the_work_to_the_first_use() -> None:
     assert kitchen.Point.x is betterproto.PLACEHOLDER
     assert kitchen.Point().x == 0
     assert kitchen.Point(x=1).x == 1
+
+
+def test_a_class_prepared_after_the_codec_has_used_it_loses_nothing() -> None:
+    kitchen = load_kitchen()
+    data = b"\x2a\x07\x1a\x01a\xa2\x01\x01l"
+    assert codec.encode(codec.decode(kitchen.Everything, data)) == data
+    codec.prepare(kitchen.Choice)
+    message = codec.decode(kitchen.Everything, data)
+    message.choice = kitchen.Choice(text="a", left="l")
+    assert codec.encode(message) == data
