@@ -31,7 +31,6 @@ from angzarr.messages import (
     CommandPage,
     CommandRequest,
     CommandResponse,
-    ContextualCommand,
     EventBook,
     MergeStrategy,
     PageHeader,
@@ -157,12 +156,8 @@ class CommandPipeline:
         stale = not command.deferred and command.expected != actual
         if stale:
             await self._refuse_stale(command, history)
-        book = await engine.book_for_handler(history, command.flow.cascade_id)
         sent = stamp_deferred(command.book, actual) if command.deferred else command.book
-        answer = await engine.call(
-            f"The handler of {command.key.domain!r}",
-            command.endpoint.handle(ContextualCommand(events=book, command=sent)),
-        )
+        answer = await engine.decide(command.endpoint, history, sent, command.flow.cascade_id)
         events = interpret(answer)
         if events is None or not events.pages:
             return await self._nothing(command, events)

@@ -21,6 +21,10 @@ class CommandConfig:
     cache_bytes: int = 64 * 1024 * 1024
     """Bytes of histories kept in memory, so that hot aggregates are not read again."""
 
+    hot_states: int = 10_000
+    """Aggregates whose state is kept in memory between commands, for handlers in this process; 0 keeps none. Needs pure
+    appliers; states that cannot be copied are folded every time."""
+
     cascade_depth: int = 32
     """How deep commands may cause commands under CASCADE before the cascade fails."""
 

@@ -16,6 +16,8 @@ from angzarr.coordinator.commits import Commit, FanOut, Flow, NoFanOut
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.handlers import Components, HandlerEndpoint, UpcasterEndpoint
+from angzarr.coordinator.hot import HotAggregate, HotHistory, HotStates, NeedsEventsError
+from angzarr.coordinator.local import LocalHandler
 from angzarr.coordinator.locks import KeyLocks
 from angzarr.coordinator.status import internal
 from angzarr.coordinator.store import Store
@@ -35,6 +37,9 @@ from angzarr.coordinator.store.records import (
 )
 from angzarr.coordinator.store.writes import microseconds
 from angzarr.messages import (
+    BusinessResponse,
+    CommandBook,
+    ContextualCommand,
     Cover,
     EventBook,
     EventPage,
@@ -62,6 +67,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.cache = HistoryCache(self.config.commands.cache_bytes)
+        self.hot = HotStates(self.config.commands.hot_states)
 
     def handler(self, domain: str) -> HandlerEndpoint:
         """The command handlers of a domain.
@@ -107,6 +113,38 @@ class Engine:
             book.pages = await upcast(upcaster, history.key.domain, book.pages)
         return book
 
+    async def decide(
+        self, endpoint: HandlerEndpoint, history: History, command: CommandBook, cascade_id: str = ""
+    ) -> BusinessResponse:
+        """A handler's answer to a command, from a kept state where it is known.
+
+        Raises:
+            GRPCError: the handler's own; DEADLINE_EXCEEDED; INTERNAL, the upcaster failed.
+        """
+        key = history.key
+        what = f"The handler of {key.domain!r}"
+        if not isinstance(endpoint, LocalHandler) or key.edition != MAIN or cascade_id:
+            book = await self.book_for_handler(history, cascade_id)
+            return await self.call(what, endpoint.handle(ContextualCommand(events=book, command=command)))
+        known = self.hot.get(key, history.next_sequence)
+        if known is not None:
+            try:
+                return await self.call(what, endpoint.decide(command, HotHistory(known, None)))
+            except NeedsEventsError:
+                pass
+        else:
+            known = HotAggregate(history.next_sequence, history.snapshot and history.snapshot.sequence)
+        book = await self.book_for_handler(history)
+        answer = await self.call(what, endpoint.decide(command, HotHistory(known, book)))
+        if all(page.state == COMMITTED for page in history.pages):
+            self.hot.put(key, known)
+        return answer
+
+    def forget(self, key: Key) -> None:
+        """Somebody else may have written, or a write's fate is unknown: read the aggregate again."""
+        self.cache.drop(key)
+        self.hot.drop(key)
+
     async def call(self, what: str, operation: Awaitable[T]) -> T:
         """Await a handler's answer, for as long as it may take.
 
@@ -149,10 +187,10 @@ class Engine:
         try:
             await self._written(unit, commit, after)
         except ConflictError:
-            self.cache.drop(commit.key)
+            self.forget(commit.key)
             raise
         except StoreError as error:
-            self.cache.drop(commit.key)
+            self.forget(commit.key)
             raise internal(
                 f"Failed to store events of {commit.key.domain}: {error}; nothing was stored"
             ) from error
@@ -184,9 +222,12 @@ class Engine:
         commit.work = results[1 : 1 + planned]
         commit.extra = results[1 + planned :]
         if commit.key.edition == MAIN and not commit.flow.cascade_id:
+            known = self.hot.get(commit.key, history.next_sequence)
+            if known is not None:
+                known.advance(commit.book.pages, snapshot and snapshot.sequence)
             self.cache.extend(history, commit.stored, snapshot)
         else:
-            self.cache.drop(commit.key)
+            self.forget(commit.key)
         self.fan_out.committed(commit)
 
 

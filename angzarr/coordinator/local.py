@@ -14,8 +14,10 @@ from angzarr.coordinator.handlers import (
     SagaComponent,
     UpcasterEndpoint,
 )
+from angzarr.coordinator.hot import HotHistory, NeedsEventsError
 from angzarr.messages import (
     BusinessResponse,
+    CommandBook,
     ContextualCommand,
     EventBook,
     FactRequest,
@@ -58,6 +60,20 @@ class LocalHandler:
     async def handle(self, request: ContextualCommand) -> BusinessResponse:
         """See HandlerEndpoint.handle."""
         return await _told(self.router, self.router.dispatch(request))
+
+    async def decide(self, command: CommandBook, history: HotHistory) -> BusinessResponse:
+        """As ``handle``, over states that are kept.
+
+        Raises:
+            NeedsEventsError: a state is not known; nothing was decided.
+        """
+        try:
+            answer: BusinessResponse = await self.router.decide(command, history)
+            return answer
+        except NeedsEventsError:
+            raise
+        except Exception as error:
+            raise status_of(error, expose_internal_errors=self.router.expose_internal_errors) from error
 
     async def handle_fact(self, request: FactRequest) -> EventBook:
         """See HandlerEndpoint.handle_fact."""

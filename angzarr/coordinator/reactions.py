@@ -118,12 +118,14 @@ class Reactions:
         if not pages or commit.flow.mode == SyncMode.ISOLATED:
             return []
         correlation_id = commit.book.cover.correlation_id
-        body = trigger_body(commit.flow.mode, commit.flow.errors)
         first, last = pages[0].sequence, pages[-1].sequence
         names = [(SAGA, saga.name) for saga in self._sagas.values() if saga.source == key.domain]
         if correlation_id:
             managers = self._managers.values()
             names += [(PROCESS_MANAGER, one.name) for one in managers if key.domain in one.sources]
+        if not names:
+            return []
+        body = trigger_body(commit.flow.mode, commit.flow.errors)
         return [Enqueue(kind, name, key, first, last, correlation_id, body) for kind, name in names]
 
     def committed(self, commit: Commit) -> list[Item]:

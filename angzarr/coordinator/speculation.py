@@ -132,11 +132,7 @@ class CompensationPipeline:
             commit = repeated(key, known, book.cover.correlation_id, flow)
             return BusinessResponse(events=commit.book), commit
         history = await engine.load(key, book.cover)
-        events = await engine.book_for_handler(history, flow.cascade_id)
-        answer = await engine.call(
-            f"The handler of {key.domain!r}",
-            endpoint.handle(ContextualCommand(events=events, command=_sent(book, history.next_sequence))),
-        )
+        answer = await engine.decide(endpoint, history, _sent(book, history.next_sequence), flow.cascade_id)
         if not has_field(answer, "events") or not answer.events.pages:
             return answer, None
         answered_for(key, answer.events, book.cover.correlation_id)

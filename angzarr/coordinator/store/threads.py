@@ -7,6 +7,7 @@ statement.
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -68,7 +69,7 @@ class Worker:
         """Take no more work; the future is done when what is queued is. Doing so twice is fine."""
         if not self._closing:
             self._closing = True
-            self._queue.put(None)
+            self._hand_over(None)
         return asyncio.shield(self._stopped)
 
     def _submit(self, work: Any) -> "asyncio.Future[Any]":
@@ -79,8 +80,11 @@ class Worker:
                 details={"path": self._path},
             )
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put((future, work))
+        self._hand_over((future, work))
         return future
+
+    def _hand_over(self, item: Any) -> None:
+        self._queue.put(item)
 
     def _run(self) -> None:
         try:
@@ -126,7 +130,31 @@ class Worker:
 
 
 class Writer(Worker):
-    """The one thread that writes. Units that wait are committed together, each of them whole or not at all."""
+    """The one thread that writes. Units that wait are committed together, each of them whole or not at all.
+
+    What is submitted in one turn of the event loop is handed over as one: a thread that wakes up in the middle of the
+    turn would only fight the loop for the interpreter's lock.
+    """
+
+    def __init__(self, name: str, connect: Connect, path: str) -> None:
+        super().__init__(name, connect, path)
+        self._turn: list[Any] = []
+        self._backlog: deque[Any] = deque()
+
+    def _hand_over(self, item: Any) -> None:
+        if not self._turn:
+            self._loop.call_soon(self._end_of_turn)
+        self._turn.append(item)
+
+    def _end_of_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        self._queue.put(turn)
+
+    def _next(self) -> Any:
+        """The next item; raises Empty when there is none at the moment."""
+        while not self._backlog:
+            self._backlog.extend(self._queue.get_nowait())
+        return self._backlog.popleft()
 
     def submit(self, unit: Sequence[Operation]) -> "asyncio.Future[list[Any]]":
         """Queue a unit of work; the future has one result per operation once it is committed."""
@@ -137,7 +165,15 @@ class Writer(Worker):
         return self._submit(read)
 
     def _work(self, connection: sqlite3.Connection, item: Any) -> bool:
+        self._backlog.extend(item)
+        while self._backlog:
+            if not self._one_group(connection):
+                return False
+        return True
+
+    def _one_group(self, connection: sqlite3.Connection) -> bool:
         group: list[_Unit] = []
+        item = self._backlog.popleft()
         while item is not None:
             if callable(item[1]):
                 self._post([*self._flush(connection, group), self._answer(connection, *item)])
@@ -147,7 +183,7 @@ class Writer(Worker):
             if len(group) == GROUP_LIMIT:
                 break
             try:
-                item = self._queue.get_nowait()
+                item = self._next()
             except Empty:
                 break
         self._post(self._flush(connection, group))

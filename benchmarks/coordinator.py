@@ -1,0 +1,199 @@
+"""The embedded coordinator beside eventsourcing 9.5, which a user would pick instead for one machine.
+
+Same job for both: 100 accounts, 10,000 deposits with a domain check, durable in an SQLite file, then rebuild every
+balance; and an aggregate of 10,000 events rebuilt. Run as ``python -m benchmarks.coordinator --theirs PYTHON``, where
+PYTHON is an interpreter that has eventsourcing 9.5 installed; ``run()`` gives the same figures as data. Rounds are
+interleaved and medians reported, because single timings on a shared machine jump; ratios within one run are what counts.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from angzarr.app import App
+from angzarr.client import DomainClient
+from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.messages import Query, new_cover
+from angzarr.router import Router, rebuild
+from tests.bank.domain import Accounts
+from tests.bank.messages import Deposit, OpenAccount
+
+ACCOUNTS, DEPOSITS, CONCURRENCY = 100, 10_000, 64
+THEIRS = Path(__file__).with_name("coordinator_theirs.py")
+Job = Callable[[DomainClient, int, int], Awaitable[float]]
+
+
+def bank() -> App:
+    """Only the accounts: the other side has no reactions either."""
+    return App("bank", routers=[Router("accounts").with_handler(Accounts, Accounts).build()])
+
+
+def roots(accounts: int) -> list[uuid.UUID]:
+    return [uuid.UUID(int=number + 1) for number in range(accounts)]
+
+
+async def opened(account: DomainClient, accounts: int) -> list[uuid.UUID]:
+    for root in roots(accounts):
+        await account.send(OpenAccount(owner="somebody"), root=root)
+    return roots(accounts)
+
+
+async def one_at_a_time(account: DomainClient, accounts: int, deposits: int) -> float:
+    """Commands per second."""
+    ids = await opened(account, accounts)
+    start = time.perf_counter()
+    for number in range(deposits):
+        await account.send(Deposit(amount=10), root=ids[number % accounts])
+    return deposits / (time.perf_counter() - start)
+
+
+async def many_at_a_time(account: DomainClient, accounts: int, deposits: int) -> float:
+    """Commands per second."""
+    ids = await opened(account, accounts)
+    numbers = iter(range(deposits))
+
+    async def caller() -> None:
+        for number in numbers:
+            await account.send(Deposit(amount=10), root=ids[number % accounts])
+
+    start = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(CONCURRENCY)))
+    return deposits / (time.perf_counter() - start)
+
+
+async def in_process(job: Job, accounts: int, deposits: int) -> dict[str, float]:
+    """The job through the in-process client, and the rebuilds afterwards."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "bank.db"
+        async with EmbeddedCoordinator(bank(), store=path) as coordinator:
+            speed = await job(coordinator.client("account"), accounts, deposits)
+        async with EmbeddedCoordinator(bank(), store=path) as coordinator:
+            return {"commands_per_second": speed, "rebuild": await _rebuild(coordinator, accounts, deposits)}
+
+
+async def _rebuild(coordinator: EmbeddedCoordinator, accounts: int, deposits: int) -> float:
+    start = time.perf_counter()
+    total = 0
+    for root in roots(accounts):
+        total += rebuild(Accounts, await coordinator.events("account", root)).balance
+    assert total == deposits * 10
+    return time.perf_counter() - start
+
+
+async def over_a_socket(accounts: int, deposits: int) -> float:
+    """Commands per second of 64 callers in another process, over a Unix socket."""
+    with TemporaryDirectory() as directory:
+        async with EmbeddedCoordinator(bank(), store=Path(directory) / "bank.db", uds_base=directory):
+            caller = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "benchmarks.coordinator",
+                "--caller",
+                f"{directory}/ch-account.sock",
+                str(accounts),
+                str(deposits),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            output, _ = await caller.communicate()
+            return float(output)
+
+
+async def call_socket(address: str, accounts: int, deposits: int) -> float:
+    async with DomainClient.connect(address) as account:
+        return await many_at_a_time(account, accounts, deposits)
+
+
+async def long_aggregate(deposits: int) -> float:
+    """Seconds to read an aggregate of that many events and rebuild its state."""
+    async with EmbeddedCoordinator(bank()) as coordinator:
+        account = coordinator.client("account")
+        root = roots(1)[0]
+        await account.send(OpenAccount(owner="somebody"), root=root)
+        for _ in range(0, deposits, 50):
+            builder = account.command_handler.command("account", root).with_command(Deposit(amount=10))
+            command = builder.build()
+            command.pages = command.pages * 50
+            command.pages[0].merge_strategy = 2  # type: ignore[assignment]
+            await account.execute(command)
+        start = time.perf_counter()
+        book = await account.get_event_book(Query(cover=new_cover("account", root)))
+        assert rebuild(Accounts, book).balance == deposits * 10
+        return time.perf_counter() - start
+
+
+def theirs(python: str, accounts: int, deposits: int) -> dict[str, float]:
+    """The same job by eventsourcing, in its own interpreter."""
+    done = subprocess.run(
+        [python, str(THEIRS), str(accounts), str(deposits)], check=True, capture_output=True, text=True
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def run(python: str, rounds: int = 3, accounts: int = ACCOUNTS, deposits: int = DEPOSITS) -> dict[str, Any]:
+    """All contestants, interleaved; medians, spread and ratios."""
+    figures: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        figures.setdefault(name, []).append(value)
+
+    for _ in range(rounds):
+        other = theirs(python, accounts, deposits)
+        note("theirs", other["commands_per_second"])
+        note("theirs_rebuild", other["rebuild"])
+        note("theirs_rebuild_long", other["rebuild_long"])
+        single = asyncio.run(in_process(one_at_a_time, accounts, deposits))
+        note("one_at_a_time", single["commands_per_second"])
+        note("rebuild", single["rebuild"])
+        many = asyncio.run(in_process(many_at_a_time, accounts, deposits))
+        note("concurrent", many["commands_per_second"])
+        note("over_uds", asyncio.run(over_a_socket(accounts, deposits)))
+        note("rebuild_long", asyncio.run(long_aggregate(deposits)))
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    base = medians["theirs"]
+    ratios = {name: medians[name] / base for name in ("one_at_a_time", "concurrent", "over_uds")}
+    ratios["rebuild"] = medians["theirs_rebuild"] / medians["rebuild"]
+    ratios["rebuild_long"] = medians["theirs_rebuild_long"] / medians["rebuild_long"]
+    return {"figures": figures, "medians": medians, "ratios": ratios}
+
+
+TARGETS = {"one_at_a_time": 1.5, "concurrent": 4.0, "over_uds": 1.5, "rebuild_long": 3.0}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--theirs", help="a Python interpreter with eventsourcing 9.5")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    parser.add_argument("--deposits", type=int, default=DEPOSITS)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--caller", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.caller:
+        address, accounts, deposits = options.caller
+        print(asyncio.run(call_socket(address, int(accounts), int(deposits))))
+        return
+    if not options.theirs:
+        parser.error("--theirs needs a Python interpreter with eventsourcing 9.5 installed")
+    result = run(options.theirs, options.rounds, options.accounts, options.deposits)
+    if options.json:
+        print(json.dumps(result))
+        return
+    for name, value in result["medians"].items():
+        print(f"{name:<22}{value:>12.2f}")
+    for name, value in result["ratios"].items():
+        target = f"  (target {TARGETS[name]})" if name in TARGETS else ""
+        print(f"{name:<22}{value:>11.2f}x{target}")
+
+
+if __name__ == "__main__":
+    main()
