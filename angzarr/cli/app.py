@@ -2,30 +2,62 @@
 
 import json
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from angzarr.cli import dev, events, protos, send, serve, state
 from angzarr.cli.errors import CommandLineError
-from angzarr.cli.failing import explain
 
 _EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong input, 3 no coordinator reached. "
     "With --json, output and errors are JSON."
 )
 
+_MODULES = {
+    "dev": "dev",
+    "serve": "serve",
+    "send": "send",
+    "events": "events",
+    "state": "state",
+    "protos": "protos",
+}
+
+
+class Commands(TyperGroup):
+    """The subcommands by name; a module is imported when its command is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order of the help text."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them, or None."""
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"angzarr.cli.{_MODULES[cmd_name]}")
+        found = get_command(module.app)
+        found.name = cmd_name
+        return found
+
+
 app = typer.Typer(
+    cls=Commands,
     name="angzarr",
     help="Event-sourced applications: run them, talk to them, look into them.",
     epilog=_EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (dev, serve, send, events, state):
-    module.register(app)
-app.add_typer(protos.group, name="protos")
+
+
+@app.callback()
+def _root() -> None:
+    pass
 
 
 def run(arguments: list[str]) -> int:
@@ -42,6 +74,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:
+        from angzarr.cli.failing import explain
+
         explained = explain(error)
         if explained is None:
             raise

@@ -21,29 +21,28 @@ CHILD = "ANGZARR_DEV_CHILD"
 _DEFAULT_TCP = "127.0.0.1:1310"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(name="dev", no_args_is_help=True)(dev)
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
+@app.command(name="dev", no_args_is_help=True)
 def dev(
     spec: options.AppSpec,
     store: Annotated[
         str,
         typer.Option(
-            help="The database file, or [b]:memory:[/b] for none. By default .angzarr/<application>.db here.",
+            help="The database file, or `:memory:` for none. By default `.angzarr/<application>.db` here.",
             show_default=False,
         ),
     ] = "",
     tcp: Annotated[
         str,
-        typer.Option(help="host:port for every domain; port 0 takes a free one, [b]none[/b] leaves it out."),
+        typer.Option(help="host:port for every domain; port 0 takes a free one, `none` leaves it out."),
     ] = _DEFAULT_TCP,
     uds_base: Annotated[
         str,
         typer.Option(
             envvar="ANGZARR_UDS_BASE",
-            help="Directory of the sockets, one for each domain; [b]none[/b] leaves them out.",
+            help="Directory of the sockets, one for each domain; `none` leaves them out.",
         ),
     ] = "/tmp/angzarr",
     reload: Annotated[bool, typer.Option(help="Start again when Python files change.")] = True,
@@ -56,13 +55,12 @@ def dev(
 ) -> None:
     """Run an application: its handlers, and a coordinator with a database around them.
 
-    Every domain is reachable on the socket ch-<domain>.sock and on one TCP port, for [b]angzarr send[/b], clients in
+    Every domain is reachable on the socket `ch-<domain>.sock` and on one TCP port, for `angzarr send`, clients in
     any language, and grpcurl. Ctrl-C ends it gracefully; the events stay in the database.
 
     Examples:
 
         angzarr dev players:app
-
         angzarr dev players:app --store :memory: --tcp 127.0.0.1:0 --uds-base ./sockets
     """
     parse_spec(spec)
@@ -72,9 +70,9 @@ def dev(
     from angzarr.server import configure_logging
 
     configure_logging(level=level)
-    app = load_app(spec)
-    where = store or str(Path(".angzarr", f"{app.name}.db"))
-    anyio.run(_run, app, where, _unless_none(uds_base), _unless_none(tcp), as_json)
+    loaded = load_app(spec)
+    where = store or str(Path(".angzarr", f"{loaded.name}.db"))
+    anyio.run(_run, loaded, where, _unless_none(uds_base), _unless_none(tcp), as_json)
 
 
 def _level(name: str) -> str:

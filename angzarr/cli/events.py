@@ -18,11 +18,10 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(name="events", no_args_is_help=True)(events)
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
+@app.command(name="events", no_args_is_help=True)
 def events(
     domain: options.Domain,
     root: Annotated[
@@ -42,22 +41,19 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until interrupted.")] = False,
     edition: options.Edition = "",
     to: options.To = "",
-    app: options.App = "",
+    app_spec: options.App = "",
     timeout: options.Timeout = 30.0,
     as_json: options.Json = False,
 ) -> None:
     """Show the events of an aggregate.
 
-    With [b]--json[/b] there is one line of JSON for each event.
+    With `--json` there is one line of JSON for each event.
 
     Examples:
 
         angzarr events player --root alice
-
         angzarr events player -r alice --from 10 --follow
-
         angzarr events player -r alice --at 2026-01-31T12:00:00Z --json
-
         angzarr events player
     """
 
@@ -66,7 +62,7 @@ def events(
             async with connected(domain, to) as client:
                 await _list_roots(client, domain, as_json=as_json)
             return
-        words = await words_of(domain, to, app, timeout)
+        words = await words_of(domain, to, app_spec, timeout)
         async with connected(domain, to) as client:
             book = await client.get_event_book(_query(client, domain, root, edition, start, at), timeout)
             shown = [page for page in book.pages if page.header.sequence >= start]

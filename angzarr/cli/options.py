@@ -8,19 +8,19 @@ AppSpec = Annotated[
     str,
     typer.Argument(
         metavar="APP",
-        help="The application as module:attribute, such as [b]players:app[/b].",
+        help="The application as module:attribute, such as `players:app`.",
         show_default=False,
     ),
 ]
 Domain = Annotated[
-    str, typer.Argument(metavar="DOMAIN", help="The domain, such as [b]player[/b].", show_default=False)
+    str, typer.Argument(metavar="DOMAIN", help="The domain, such as `player`.", show_default=False)
 ]
 Root = Annotated[
     str,
     typer.Option(
         "--root",
         "-r",
-        help="The aggregate: a UUID, or any text (a business key of the domain, such as [b]alice[/b]).",
+        help="The aggregate: a UUID, or any text (a business key of the domain, such as `alice`).",
         show_default=False,
     ),
 ]

@@ -8,12 +8,16 @@ import typer
 from angzarr.cli import options
 from angzarr.cli.output import write_json, write_line
 
-group = typer.Typer(
-    name="protos", help="Generate Python from proto files.", no_args_is_help=True, rich_markup_mode="rich"
+app = typer.Typer(
+    name="protos",
+    help="Generate Python from proto files.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
 )
 
 
-@group.command(name="compile", no_args_is_help=True)
+@app.command(name="compile", no_args_is_help=True)
 def compile_command(
     sources: Annotated[
         list[Path],
@@ -36,14 +40,13 @@ def compile_command(
 ) -> None:
     """Generate message classes that know their protobuf names.
 
-    Package [b]a.b[/b] becomes the module [b]OUT/a/b/__init__.py[/b]; importing any of it registers every message. Proto
-    files may import [b]angzarr_client/proto/angzarr/types.proto[/b] and the well-known types. When something is wrong,
+    Package `a.b` becomes the module `OUT/a/b/__init__.py`; importing any of it registers every message. Proto
+    files may import `angzarr_client/proto/angzarr/types.proto` and the well-known types. When something is wrong,
     nothing is written.
 
     Examples:
 
         angzarr protos compile protos/ --out poker/messages
-
         angzarr protos compile protos/ ../shared/protos --out shop/messages
     """
     from angzarr.cli.compiler.users import compile_protos
@@ -59,7 +62,7 @@ def compile_command(
     write_line((f"{count} messages from {compiled.files} files in {out}", "green"))
 
 
-@group.command(name="path")
+@app.command(name="path")
 def path_command() -> None:
     """Print the directory that the wire contract's own proto files lie below.
 

@@ -11,6 +11,7 @@ import typer
 
 from angzarr.cli import options
 from angzarr.cli.errors import wrong_input
+from angzarr.cli.jsonform import loads
 from angzarr.cli.output import event_json, write_events, write_json, write_line
 from angzarr.cli.reaching import connected, root_of, words_of
 from angzarr.cli.vocabulary import Vocabulary
@@ -37,18 +38,17 @@ class Mode(StrEnum):
     ISOLATED = "isolated"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(name="send", no_args_is_help=True)(send)
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
+@app.command(name="send", no_args_is_help=True)
 def send(
     domain: options.Domain,
     message: Annotated[
         str,
         typer.Argument(
             metavar="MESSAGE",
-            help="The command: its full protobuf name, or the end of it, such as [b]RegisterPlayer[/b].",
+            help="The command: its full protobuf name, or the end of it, such as `RegisterPlayer`.",
             show_default=False,
         ),
     ],
@@ -56,7 +56,7 @@ def send(
         str,
         typer.Argument(
             metavar="[JSON]",
-            help="Its fields as JSON; [b]@file[/b] reads a file, [b]-[/b] reads stdin.",
+            help="Its fields as JSON; `@file` reads a file, `-` reads stdin.",
             show_default=False,
         ),
     ] = "{}",
@@ -65,7 +65,7 @@ def send(
         typer.Option(
             "--root",
             "-r",
-            help="The aggregate: a UUID, or any text (a business key of the domain, such as [b]alice[/b]).",
+            help="The aggregate: a UUID, or any text (a business key of the domain, such as `alice`).",
             show_default=False,
         ),
     ] = "",
@@ -85,21 +85,19 @@ def send(
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
     to: options.To = "",
-    app: options.App = "",
+    app_spec: options.App = "",
     timeout: options.Timeout = 30.0,
     as_json: options.Json = False,
 ) -> None:
     """Send a command and show the events it caused.
 
-    The coordinator is asked for the message types, so this works from any directory; [b]--app[/b] takes them from an
+    The coordinator is asked for the message types, so this works from any directory; `--app` takes them from an
     application instead.
 
     Examples:
 
         angzarr send player RegisterPlayer '{"name": "alice"}' --root alice
-
         angzarr send player DepositFunds '{"amount": 50}' -r alice --sequence 1
-
         angzarr send player DepositFunds @deposit.json -r alice --dry-run --to 127.0.0.1:1310
     """
     if new and root:
@@ -109,9 +107,10 @@ def send(
             "which aggregate is meant?", "give --root (a UUID or any text), or --new for a new one"
         )
     text = _read(body)
+    loads(text)
 
     async def run() -> None:
-        words = await words_of(domain, to, app, timeout)
+        words = await words_of(domain, to, app_spec, timeout)
         command = words.from_json(words.message(message, domain), text)
         target = uuid.uuid4() if new else root_of(domain, root)
         async with connected(domain, to) as client:

@@ -7,18 +7,16 @@ import typer
 
 from angzarr.cli.loading import load
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(name="serve", no_args_is_help=True)(serve)
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
+@app.command(name="serve", no_args_is_help=True)
 def serve(
     spec: Annotated[
         str,
         typer.Argument(
             metavar="APP",
-            help="A built router or an application as module:attribute, such as [b]players:players[/b].",
+            help="A built router or an application as module:attribute, such as `players:players`.",
             show_default=False,
         ),
     ],
@@ -41,7 +39,6 @@ def serve(
     Examples:
 
         angzarr serve players:players
-
         angzarr serve players:app --address 127.0.0.1:50052
     """
     from angzarr.server import configure_logging

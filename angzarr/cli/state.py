@@ -24,12 +24,10 @@ from angzarr.cli.vocabulary import Vocabulary, of_loaded
 from angzarr.messages import EventBook, UpcastRequest
 from angzarr.router import HandlerInfo, UpcasterRouter, rebuild
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(name="state", no_args_is_help=True)(state)
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
+@app.command(name="state", no_args_is_help=True)
 def state(
     spec: options.AppSpec,
     domain: options.Domain,
@@ -47,12 +45,11 @@ def state(
     Examples:
 
         angzarr state players:app player --root alice
-
         angzarr state players:app player --root alice --at 3
     """
-    app = load_app(spec)
-    handlers = _handlers_with_state(app, domain)
-    words = of_loaded(app, spec)
+    loaded = load_app(spec)
+    handlers = _handlers_with_state(loaded, domain)
+    words = of_loaded(loaded, spec)
 
     async def run() -> None:
         async with connected(domain, to) as client:
@@ -62,7 +59,7 @@ def state(
             elif at:
                 builder.as_of_time(at)
             stored = await client.get_event_book(builder.build(), timeout)
-        book = await _upcast(app, domain, stored)
+        book = await _upcast(loaded, domain, stored)
         for info, factory in handlers:
             made = factory()
             instance = await made if inspect.isawaitable(made) else made

@@ -1,29 +1,132 @@
-"""Generated code of the protos beside this file, compiled once."""
+"""Generated code of the protos beside this file, an application over it, and a coordinator that runs it."""
 
+import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from angzarr.cli.compiler.users import compile_protos
 
-PROTOS = Path(__file__).with_name("protos")
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory that ``cli_messages`` can be imported from."""
+    """The directory that ``cli_messages`` and ``cli_players`` can be imported from."""
     home = tmp_path_factory.mktemp("generated")
-    compile_protos([PROTOS], home / "cli_messages")
+    compile_protos([HERE / "protos"], home / "cli_messages")
+    shutil.copy(HERE / "project" / "cli_players.py", home)
     return home
 
 
 @pytest.fixture(scope="session")
-def kinds(generated: Path) -> Iterator[ModuleType]:
-    """The generated module of the package ``kinds``."""
+def importable(generated: Path) -> Iterator[Path]:
+    """The same directory, on the path of this process."""
     sys.path.insert(0, str(generated))
-    yield import_module("cli_messages.kinds")
+    yield generated
     sys.path.remove(str(generated))
+
+
+@pytest.fixture(scope="session")
+def kinds(importable: Path) -> ModuleType:
+    """The generated module of the package ``kinds``."""
+    return import_module("cli_messages.kinds")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a process left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """Its output as lines of JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs the command line as its users do: in a process of its own, in the project's directory."""
+
+    directory: Path
+    sockets: Path
+
+    def __call__(
+        self, *arguments: str, stdin: str = "", cwd: Path | None = None, **environment: str
+    ) -> Answer:
+        done = subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            cwd=cwd or self.directory,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "angzarr.cli", *arguments]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGZARR_")}
+        return {**clean, "ANGZARR_UDS_BASE": str(self.sockets), "COLUMNS": "200", **more}
+
+    @contextmanager
+    def started(self, *arguments: str, code: int = 0) -> Iterator[tuple["subprocess.Popen[str]", Any]]:
+        """A process that runs on, and the first line it wrote, as JSON; ended by SIGTERM."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.directory,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            yield process, json.loads(line)
+            process.send_signal(signal.SIGTERM)
+            err = process.communicate(timeout=30)[1]
+            assert process.returncode == code, err
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def shell(generated: Path, tmp_path: Path) -> Shell:
+    """The command line, with sockets of its own."""
+    return Shell(generated, tmp_path / "sockets")
+
+
+@pytest.fixture(scope="session")
+def running(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """The command line beside a running `angzarr dev`, without reloading."""
+    shell = Shell(generated, tmp_path_factory.mktemp("sockets"))
+    options = ("--no-reload", "--store", ":memory:", "--tcp", "127.0.0.1:0", "--json")
+    with shell.started("dev", "cli_players:app", *options):
+        yield shell
