@@ -67,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         help="hands, one JSON object a line (default: the 943 beside it)",
     )
     parser.add_argument(
-        "--store", default=str(STORE), metavar="F", help=f"the database, or :memory: (default: ./{STORE})"
+        "--store",
+        type=_named,
+        default=str(STORE),
+        metavar="F",
+        help=f"the database, or :memory: (default: ./{STORE})",
     )
     parser.add_argument("--hands", type=_positive, metavar="N", help="only the first N hands of the file")
     parser.add_argument(
@@ -82,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object; findings go to stderr")
     return parser
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a database has a name")
+    return text
 
 
 def _positive(text: str) -> int:

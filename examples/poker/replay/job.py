@@ -70,7 +70,7 @@ async def replay(
         started = time.perf_counter()
         hands = iter(records)
         async with anyio.create_task_group() as tasks:
-            for _ in range(options.concurrency):
+            for _ in range(min(options.concurrency, len(records))):
                 tasks.start_soon(_play_hands, client, hands, report, progress)
         report.seconds = time.perf_counter() - started
     order = {(record.session, record.hand): place for place, record in enumerate(records)}
