@@ -63,16 +63,14 @@ class Calls:
         except ClientError as error:
             if not error.is_connection_error():
                 raise
-            return await self._again(call, error, ClientError.is_connection_error)
+            return await self._again(call, error, _broken)
 
     async def write(
         self, method: UnaryMethod[R], request: Any, correlation_id: str, timeout: float | None
     ) -> R:
         """A call that may change something: retried when the server certainly never saw it, or on request."""
         call = _Unary[R](self, method, request, await self.metadata(correlation_id), self.timeout(timeout))
-        may_retry = (
-            ClientError.is_connection_error if self.retry_commands else failures.certainly_never_reached
-        )
+        may_retry = _broken if self.retry_commands else failures.certainly_never_reached
         try:
             try:
                 return await call.attempt()
@@ -97,7 +95,7 @@ class Calls:
             except ClientError as error:
                 if not error.is_connection_error():
                     raise
-                more = await self._again(call, error, ClientError.is_connection_error)
+                more = await self._again(call, error, _broken)
             while more:
                 yield call.answer()
                 more = await call.next()
@@ -265,6 +263,10 @@ class _Stream(_Attempts[bool], Generic[R]):
 
 def _enforces_timeouts(method: Any) -> bool:
     return getattr(getattr(method, "__self__", None), "enforces_timeouts", False) is True
+
+
+def _broken(error: ClientError) -> bool:
+    return error.is_connection_error()
 
 
 def _told_not_to(error: ClientError) -> bool:

@@ -1,6 +1,8 @@
 """grpclib's HTTP/2 protocol, made to survive what networks and servers do.
 
 * A GOAWAY ends only the calls the server has not begun with; the others finish, new ones go to a new connection.
+* Before the server has said how many streams it takes at once, not more than 100 are opened: servers built on h2
+  drop a connection that opens more than they announce.
 * Frames grpclib does not know are ignored instead of killing the connection.
 * Keepalive pings find dead connections, which are aborted, not politely closed.
 """
@@ -15,13 +17,19 @@ from grpclib.client import Handler
 from grpclib.config import Configuration
 from grpclib.protocol import EventsProcessor, H2Protocol
 from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset
+from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
 from angzarr.client import failures
 from angzarr.client.streams import CallStream
 from angzarr.log import get_logger
+
+_BEFORE_SETTINGS = 100
+_FRAME_HEADER = 9
+_UNLIMITED = 2**32 - 1
 
 _log = get_logger(__name__)
 
@@ -30,6 +38,7 @@ class Processor(EventsProcessor):
     """Hands the connection's events to its streams."""
 
     draining = False
+    _introduced = False
 
     def register(self, stream: Any) -> Callable[[], None]:
         release = super().register(stream)
@@ -43,6 +52,14 @@ class Processor(EventsProcessor):
     def process(self, event: Event) -> None:
         if event.__class__ in getattr(self, "processors", ()):
             super().process(event)
+
+    def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
+        super().process_remote_settings_changed(event)
+        if not self._introduced:
+            self._introduced = True
+            if SettingCodes.MAX_CONCURRENT_STREAMS not in event.changed_settings:
+                _let_open(self.connection._connection, _UNLIMITED)
+        self.connection.stream_close_waiter.set()
 
     def process_stream_reset(self, event: StreamReset) -> None:
         stream: Any = self.streams.get(event.stream_id)
@@ -98,6 +115,8 @@ class ClientProtocol(H2Protocol):
         self._keepalive_timeout = keepalive_timeout
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
+        self._pinged = 0.0
+        self._first = b""
         self.lost = asyncio.get_running_loop().create_future()
 
     @property
@@ -111,14 +130,26 @@ class ClientProtocol(H2Protocol):
         self.processor = Processor(self.handler, self.connection)
         # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
         self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
+        _let_open(self.connection._connection, _BEFORE_SETTINGS)
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         if self._keepalive_time is not None:
-            self._timer = self._loop.call_later(self._keepalive_time, self._ping)
+            self._timer = self._loop.call_later(self._keepalive_time, self._keep_alive)
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
+        if len(self._first) < _FRAME_HEADER and not self._greeted(data):
+            return
         super().data_received(data)
+
+    def _greeted(self, data: bytes) -> bool:
+        """Whether the server began with SETTINGS, as HTTP/2 demands: h2 would wait for megabytes of a false frame."""
+        self._first += data[: _FRAME_HEADER - len(self._first)]
+        settings, stream = self._first[3:4], self._first[5:9]
+        if settings in (b"", b"\x04") and not any(stream):
+            return True
+        self.abort(f"the server does not speak HTTP/2, it begins with {self._first!r}")
+        return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._timer is not None:
@@ -139,23 +170,24 @@ class ClientProtocol(H2Protocol):
         self.processor.close(reason)
         self._transport.abort()
 
-    def _ping(self) -> None:
+    def _keep_alive(self) -> None:
         assert self._keepalive_time is not None
-        silent = self._loop.time() - self._heard
-        if silent < self._keepalive_time:
-            self._timer = self._loop.call_later(self._keepalive_time - silent, self._ping)
-            return
-        sent = self._loop.time()
-        self.connection._connection.ping(struct.pack("!Q", int(sent * 1e6)))
-        self.connection.flush()
-        self._timer = self._loop.call_later(self._keepalive_timeout, self._expect_answer, sent)
-
-    def _expect_answer(self, sent: float) -> None:
-        if self._heard >= sent:
-            self._ping()
-        else:
+        now = self._loop.time()
+        unanswered = self._pinged > self._heard
+        if unanswered and now - self._pinged >= self._keepalive_timeout:
             _log.warning("keepalive_failed", timeout=self._keepalive_timeout)
             self.abort(f"keepalive: no answer to a ping within {self._keepalive_timeout:g} s")
+            return
+        if not unanswered and now - self._heard >= self._keepalive_time:
+            self._pinged = now
+            self.connection._connection.ping(struct.pack("!Q", int(now * 1e6)))
+            self.connection.flush()
+        due = (
+            self._pinged + self._keepalive_timeout - now
+            if self._pinged > self._heard
+            else self._keepalive_time
+        )
+        self._timer = self._loop.call_later(min(due, self._keepalive_time), self._keep_alive)
 
 
 def _goaway_event(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
@@ -164,6 +196,12 @@ def _goaway_event(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
     event.last_stream_id = frame.last_stream_id
     event.additional_data = frame.additional_data or None
     return [], [event]
+
+
+def _let_open(h2: H2Connection, streams: int) -> None:
+    """Set how many streams may be open at once, as if the server had said so."""
+    h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
+    h2.remote_settings.acknowledge()
 
 
 def _known(code: int) -> Any:

@@ -265,7 +265,7 @@ class CallStream:
         waiting = asyncio.ensure_future(event.wait())
         waiting.add_done_callback(lambda _: self.set())
         try:
-            await self._until(event.is_set)
+            await self._until(waiting.done)
         finally:
             waiting.cancel()
             if before_open:
