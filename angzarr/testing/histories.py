@@ -55,14 +55,27 @@ def _with_fixed(cls: MessageClass, fixed: Mapping[str, AnyValue]) -> SearchStrat
     return plausible_messages(cls, **{name: value for name, value in fixed.items() if name in known})
 
 
-def steps(subject: Subject, commands: Commands, state: AnyValue = None) -> SearchStrategy[When]:
-    """One thing that can happen to a subject.
+class Steps:
+    """What can happen to a subject.
 
     Args:
         subject: the handler.
         commands: own strategies for some message classes.
-        state: what functions among them are given.
     """
+
+    def __init__(self, subject: Subject, commands: Commands) -> None:
+        self.subject = subject
+        self._commands = commands
+        needs_state = any(not isinstance(own, SearchStrategy) for own in commands.values())
+        self._same = None if needs_state else _steps(subject, commands, None)
+        self.garbage = garbage(subject)
+
+    def now(self, state: AnyValue) -> SearchStrategy[When]:
+        """One thing that can happen in a state."""
+        return self._same if self._same is not None else _steps(self.subject, self._commands, state)
+
+
+def _steps(subject: Subject, commands: Commands, state: AnyValue) -> SearchStrategy[When]:
     info = subject.info
     if info.kind == "command_handler":
         choices = [_message(cls, commands, state).map(_as_command) for cls in info.handles.values()]
@@ -150,14 +163,15 @@ def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
 
 
 @st.composite
-def lives(draw: DrawFn, subject: Subject, loop: Loop, commands: Commands, at: datetime) -> EventBook:
+def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> EventBook:
     """A history of at most ``MAX_EVENTS`` events, made by letting things happen to the subject."""
+    subject = steps.subject
     history = history_of(subject.own_cover(), (), at)
     if not subject.folds:
         return history
     state = None
     for _ in range(draw(st.integers(0, MAX_EVENTS + 1))):
-        when = draw(steps(subject, commands, state))
+        when = draw(steps.now(state))
         outcome = loop.run(perform, subject, history, when, at)
         failed = outcome.error is not None or outcome.state_error is not None
         if not failed and len(history.pages) + len(outcome.events) <= MAX_EVENTS:
@@ -185,7 +199,7 @@ def event_books(
         raise InvalidArgumentError(
             f"{subject.name} has no history; event_books() takes command handlers and process managers"
         )
-    return _wild(subject) if wild else _plausible(subject, commands or {})
+    return _wild(subject) if wild else _plausible(Steps(subject, commands or {}))
 
 
 def _wild(subject: Subject) -> SearchStrategy[EventBook]:
@@ -195,6 +209,6 @@ def _wild(subject: Subject) -> SearchStrategy[EventBook]:
 
 
 @st.composite
-def _plausible(draw: DrawFn, subject: Subject, commands: Commands) -> EventBook:
+def _plausible(draw: DrawFn, steps: Steps) -> EventBook:
     with Loop() as loop:
-        return draw(lives(subject, loop, commands, DEFAULT_AT))
+        return draw(lives(steps, loop, DEFAULT_AT))

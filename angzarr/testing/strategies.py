@@ -44,7 +44,12 @@ def messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT, the class has no field of that name.
     """
-    return _messages(cls, fixed, 0)
+    return _messages(cls, fixed, 0) if fixed else _unfixed(cls, False)
+
+
+@cache
+def _unfixed(cls: type[AnyValue], plausible: bool) -> SearchStrategy[AnyValue]:
+    return _messages(cls, {}, 0, plausible=plausible)
 
 
 def plausible_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
@@ -58,7 +63,7 @@ def everyday_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
 
     Zero, negative numbers, empty texts and unnamed enum numbers are among them; numbers whose sums overflow are not.
     """
-    return _messages(cls, fixed, 0, plausible=True)
+    return _messages(cls, fixed, 0, plausible=True) if fixed else _unfixed(cls, True)
 
 
 def _messages(

@@ -8,7 +8,7 @@ from typing import Any as AnyValue
 import hypothesis.errors
 from hypothesis import HealthCheck, given, settings
 
-from angzarr.testing.histories import Commands
+from angzarr.testing.histories import Commands, Steps
 from angzarr.testing.laws.answers import ANSWER_LAWS
 from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, Options, cases, story
 from angzarr.testing.laws.projections import PROJECTION_LAWS
@@ -77,7 +77,8 @@ class BoundLaw:
         cls = self.subject.info.cls
         # the name is the key under which hypothesis keeps failing examples
         holds.__name__ = re.sub(r"\W", "_", f"{cls.__module__}.{cls.__qualname__}.{self.law.name}")
-        strategy = cases(self.law, self.subject, loop, world, self.options)
+        steps = Steps(self.subject, self.options.commands)
+        strategy = cases(self.law, steps, loop, world, self.options)
         _settings(self.max_examples)(given(strategy)(holds))()
 
 

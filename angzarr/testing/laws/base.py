@@ -15,7 +15,7 @@ from angzarr.errors import UnregisteredMessageError
 from angzarr.messages import Any, EventBook, full_name, type_name_from_url
 from angzarr.router.state import Fold
 from angzarr.testing.fields import values_of
-from angzarr.testing.histories import Commands, garbage, lives, steps
+from angzarr.testing.histories import Commands, Steps, lives
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, history_of, open_any, perform
 from angzarr.testing.report import (
@@ -136,15 +136,16 @@ class Options:
 
 
 @st.composite
-def cases(draw: DrawFn, law: Law, subject: Subject, loop: Loop, world: World, options: Options) -> Case:
+def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, options: Options) -> Case:
     """Examples for a law."""
     world.restore()
-    history = draw(lives(subject, loop, options.commands, DEFAULT_AT))
+    subject = steps.subject
+    history = draw(lives(steps, loop, DEFAULT_AT))
     state = loop.run(subject.rebuild, history) if subject.folds else None
-    steps_now = steps(subject, options.commands, state)
+    steps_now = steps.now(state)
     when = after = None
     if law.acts:
-        when = draw(st.one_of(garbage(subject), steps_now)) if law.garbled else draw(steps_now)
+        when = draw(st.one_of(steps.garbage, steps_now)) if law.garbled else draw(steps_now)
         if law.several:
             when = _joined(when, draw(st.lists(steps_now, max_size=3)))
     if law.follows:
