@@ -22,7 +22,6 @@ _INTEGERS = {
     "fixed64": (0, 2**64 - 1),
 }
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_MAX_FLOAT = 3.4028234663852886e38
 
 
 def read_scalar(kind: str, value: Any, path: str) -> Any:
@@ -80,9 +79,17 @@ def _read_float(kind: str, value: Any, path: str) -> float:
         found = float(number)
     except OverflowError:
         found = math.inf
-    if math.isinf(found) or (kind == "float" and abs(found) > _MAX_FLOAT):
+    if math.isinf(found) or (kind == "float" and not _fits_float(found)):
         raise JsonError(f"{value} is out of the range of {kind}", path)
     return found
+
+
+def _fits_float(value: float) -> bool:
+    try:
+        struct.pack("<f", value)
+    except OverflowError:
+        return False
+    return True
 
 
 def _read_bytes(value: str, path: str) -> bytes:
