@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from grpclib.const import Cardinality, Handler, Status
-from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -22,6 +21,7 @@ from h2.events import (
 )
 from hyperframe.frame import GoAwayFrame
 
+from angzarr.codec import GrpcCodec
 from angzarr.server.grpc_server import GrpcServer
 from angzarr.server.options import ServerOptions
 
@@ -31,16 +31,14 @@ CHAT = "/test.Bytes/Chat"
 WAIT = "/test.Bytes/Wait"
 
 
-class RawCodec(CodecBase):
-    """Leaves bytes alone."""
-
-    __content_subtype__ = "proto"
+class RawCodec(GrpcCodec):
+    """Leaves bytes alone, for methods whose messages are bytes."""
 
     def encode(self, message: Any, message_type: Any) -> bytes:
-        return bytes(message)
+        return message if message_type is bytes else super().encode(message, message_type)
 
-    def decode(self, data: bytes, message_type: Any) -> bytes:
-        return data
+    def decode(self, data: bytes, message_type: Any) -> Any:
+        return data if message_type is bytes else super().decode(data, message_type)
 
 
 class Bytes:
@@ -101,7 +99,7 @@ def server_of(*services: Any, background: Any = (), **options: Any) -> GrpcServe
         background=background,
         codec=RawCodec(),
         status_of=internal,
-        options=ServerOptions(**options),
+        options=ServerOptions(**{"linger": 0.1, **options}),
     )
 
 
@@ -111,6 +109,12 @@ async def serving(*services: Any, **options: Any) -> AsyncIterator[tuple[GrpcSer
     async with server_of(*services, **options) as server:
         address = await server.listen("127.0.0.1:0")
         yield server, int(address.rpartition(":")[2])
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Let the loop run until something has become so."""
+    while not done():  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 def framed(message: bytes) -> bytes:
