@@ -3,9 +3,7 @@
 import asyncio
 import signal
 import uuid
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,14 +11,28 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from angzarr.coordinator import books, errors
+from angzarr.coordinator.assembly import (
+    Handlers,
+    ProcessManagers,
+    Projectors,
+    Sagas,
+    Upcasters,
+    assembled,
+    remotes,
+)
 from angzarr.coordinator.commands import CommandPipeline
+from angzarr.coordinator.component_services import (
+    EventStreamService,
+    ProcessManagerCoordinatorService,
+    ProjectorCoordinatorService,
+    SagaCoordinatorService,
+)
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.facts import FactPipeline
 from angzarr.coordinator.fan_out import Following
-from angzarr.coordinator.handlers import Components, HandlerEndpoint
+from angzarr.coordinator.letters import DeadLetters
 from angzarr.coordinator.listening import listen, server_for
-from angzarr.coordinator.local import components_of
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.queries import Queries
 from angzarr.coordinator.reactions import Reactions
@@ -32,15 +44,21 @@ from angzarr.coordinator.store.records import MAIN, Key
 from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
 from angzarr.identity import root_from_text
-from angzarr.messages import EventBook, Query
-from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY
+from angzarr.messages import AngzarrDeadLetter, EventBook, Query
+from angzarr.messages.services import (
+    COMMAND_HANDLER_COORDINATOR,
+    EVENT_QUERY,
+    EVENT_STREAM,
+    PROCESS_MANAGER_COORDINATOR,
+    PROJECTOR_COORDINATOR,
+    SAGA_COORDINATOR,
+    Service,
+)
 
 if TYPE_CHECKING:
     from angzarr.app import App
     from angzarr.client import DomainClient
     from angzarr.server.grpc_server import GrpcServer
-
-Endpoint = str | HandlerEndpoint
 
 
 class EmbeddedCoordinator:
@@ -53,6 +71,10 @@ class EmbeddedCoordinator:
         tcp: ``host:port`` to serve every domain on, port 0 for a free one; None (the default) for none.
         handlers: domain → endpoint of a business server in another process or language, such as
             ``"127.0.0.1:50303"``.
+        sagas: name → (source domain, endpoint) of a saga server.
+        process_managers: name → (its own domain, source domains, endpoint) of a process manager server.
+        projectors: name → (domains, endpoint) of a projector server.
+        upcasters: domain → endpoint of an upcaster server.
         config: limits, timings and durability.
 
     Entering raises:
@@ -73,7 +95,11 @@ class EmbeddedCoordinator:
         store: str | Path | Store = MEMORY,
         uds_base: str | Path | None = None,
         tcp: str | None = None,
-        handlers: Mapping[str, Endpoint] | None = None,
+        handlers: Handlers | None = None,
+        sagas: Sagas | None = None,
+        process_managers: ProcessManagers | None = None,
+        projectors: Projectors | None = None,
+        upcasters: Upcasters | None = None,
         config: CoordinatorConfig | None = None,
     ) -> None:
         self.app = app
@@ -81,23 +107,16 @@ class EmbeddedCoordinator:
         self._store: Store = SqliteStore(store, self.config.store) if isinstance(store, str | Path) else store
         self._uds_base = None if uds_base is None else str(uds_base)
         self._tcp = tcp
-        self._remote = dict(handlers or {})
         self._stack: AsyncExitStack | None = None
         self._server: GrpcServer | None = None
-        self.components = self._components()
-
-    def _components(self) -> Components:
-        known = components_of(self.app.routers if self.app is not None else ())
-        endpoints: dict[str, HandlerEndpoint] = {}
-        for domain, endpoint in self._remote.items():
-            if domain in known.command_handlers:
-                raise ClientError(
-                    f"domain {domain!r} has handlers in the application and a remote endpoint: leave one out",
-                    code=errors.COORDINATOR_CONFIG,
-                    details={"domain": domain},
-                )
-            endpoints[domain] = _endpoint(endpoint)
-        return replace(known, command_handlers={**known.command_handlers, **endpoints})
+        self.components = assembled(
+            app.routers if app is not None else (),
+            handlers or {},
+            sagas or {},
+            process_managers or {},
+            projectors or {},
+            upcasters or {},
+        )
 
     async def __aenter__(self) -> Self:
         if self._stack is not None:
@@ -133,10 +152,28 @@ class EmbeddedCoordinator:
         await self._projections.start()
         await self._reactions.recover()
         self.queries = EventQueryService(Queries(self._store))
+        self.sagas = SagaCoordinatorService(engine, self._reactions)
+        self.process_managers = ProcessManagerCoordinatorService(engine, self._reactions)
+        self.projectors = ProjectorCoordinatorService(engine, self._projections)
+        self.event_stream = EventStreamService(streams)
+        self._letters = DeadLetters(engine, self._reactions, self._projections)
+        for endpoint in remotes(self.components):
+            stack.push_async_callback(endpoint.close)
         if self._uds_base is not None or self._tcp is not None:
-            services = [(COMMAND_HANDLER_COORDINATOR, self.commands), (EVENT_QUERY, self.queries)]
-            self._server = await stack.enter_async_context(server_for(services, self.config.serving))
+            self._server = await stack.enter_async_context(
+                await server_for(self._services(), self.config.serving)
+            )
             await listen(self._server, self.components.domains, self._uds_base, self._tcp)
+
+    def _services(self) -> list[tuple[Service, object]]:
+        return [
+            (COMMAND_HANDLER_COORDINATOR, self.commands),
+            (EVENT_QUERY, self.queries),
+            (SAGA_COORDINATOR, self.sagas),
+            (PROCESS_MANAGER_COORDINATOR, self.process_managers),
+            (PROJECTOR_COORDINATOR, self.projectors),
+            (EVENT_STREAM, self.event_stream),
+        ]
 
     async def _close_store(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -168,10 +205,16 @@ class EmbeddedCoordinator:
         Args:
             domain: one of the application's.
         """
-        from angzarr.client import CommandHandlerClient, DomainClient, QueryClient
+        from angzarr.client import CommandHandlerClient, DomainClient, QueryClient, SpeculativeClient
 
+        speculative = SpeculativeClient.from_stubs(
+            self.commands, self.sagas, self.projectors, self.process_managers
+        )
         return DomainClient.from_clients(
-            CommandHandlerClient.from_stub(self.commands), QueryClient.from_stub(self.queries), domain=domain
+            CommandHandlerClient.from_stub(self.commands),
+            QueryClient.from_stub(self.queries),
+            speculative,
+            domain=domain,
         )
 
     async def events(self, domain: str, root: uuid.UUID | bytes | str, *, edition: str = "") -> EventBook:
@@ -192,6 +235,39 @@ class EmbeddedCoordinator:
             Query(cover=books.cover_of(Key(domain, edition or MAIN, raw)))
         )
 
+    async def dead_letters(
+        self, *, domain: str | None = None, component: str | None = None
+    ) -> list[AngzarrDeadLetter]:
+        """What could not be done, newest last.
+
+        Args:
+            domain: only letters whose cover is of this domain.
+            component: only letters of this saga, process manager, projector or command handler domain.
+        """
+        return await self._letters.list(domain, component)
+
+    async def replay(self, letter: AngzarrDeadLetter) -> None:
+        """Try again what a dead letter is about; it goes when that succeeds, or is on its way.
+
+        Args:
+            letter: one of ``dead_letters()``.
+
+        Raises:
+            GRPCError: grpclib's; NOT_FOUND, the letter is gone; what a command is refused with, and the letter stays.
+        """
+        await self._letters.replay(letter)
+
+    async def skip(self, letter: AngzarrDeadLetter) -> None:
+        """Let what a dead letter is about be; what waited behind it goes on.
+
+        Args:
+            letter: one of ``dead_letters()``.
+
+        Raises:
+            GRPCError: grpclib's; NOT_FOUND, the letter is gone.
+        """
+        await self._letters.skip(letter)
+
     async def settle(self, timeout: float, *, correlation_id: str | None = None) -> None:
         """Wait until everything that was caused so far is done: reactions, what they caused, projections.
 
@@ -209,9 +285,3 @@ class EmbeddedCoordinator:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 return
-
-
-def _endpoint(endpoint: Endpoint) -> HandlerEndpoint:
-    if isinstance(endpoint, str):
-        raise ClientError(f"remote handlers are not reached yet: {endpoint}", code=errors.COORDINATOR_CONFIG)
-    return endpoint

@@ -1,24 +1,34 @@
 """Where the coordinator listens: one socket per domain, and one port for all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from angzarr.coordinator.config import ServingConfig
 from angzarr.coordinator.wire import served
 from angzarr.messages.services import Service
 from angzarr.server.grpc_server import GrpcServer
+from angzarr.server.health import SERVING, HealthService
 from angzarr.server.options import ServerOptions
 from angzarr.server.reflection import ReflectionService
 
-REFLECTION_NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+_OUR_OWN = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
 
 
-def server_for(services: Iterable[tuple[Service, object]], config: ServingConfig) -> GrpcServer:
-    """A server of the coordinator's services, listening nowhere yet."""
+async def server_for(services: Sequence[tuple[Service, object]], config: ServingConfig) -> GrpcServer:
+    """A server of the coordinator's services, with health and reflection, listening nowhere yet."""
     options = ServerOptions(max_message_bytes=config.max_message_bytes, grace=config.grace)
-    offered = list(services)
-    reflection = ReflectionService([*(service.full_name for service, _ in offered), *REFLECTION_NAMES])
-    return GrpcServer([*served(offered, config.max_details_bytes), reflection], options=options)
+    names = [service.full_name for service, _ in services]
+    health = HealthService(["", *names, *(service.short_name for service, _ in services)])
+    for name in health.names:
+        await health.set(name, SERVING)
+    reflection = ReflectionService([*names, *_OUR_OWN])
+    return GrpcServer(
+        served(services, config.max_details_bytes), background=[health, reflection], options=options
+    )
 
 
 async def listen(server: GrpcServer, domains: Iterable[str], uds_base: str | None, tcp: str | None) -> None:

@@ -16,7 +16,7 @@ from grpclib.const import Status
 
 from angzarr.coordinator import books, dead_letters, faults
 from angzarr.coordinator.commits import Commit
-from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
@@ -234,8 +234,6 @@ class Subscription:
         book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
         upcaster = self._engine.components.upcasters.get(key.domain)
         if upcaster is not None:
-            from angzarr.coordinator.engine import upcast
-
             book.pages = await upcast(upcaster, key.domain, book.pages)
         return book
 

@@ -24,6 +24,7 @@ from angzarr.coordinator.engine import (
     new_events,
     snapshot_of,
     stamped,
+    upcast,
 )
 from angzarr.coordinator.errors import ConflictError, Pending, StoreError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
@@ -98,8 +99,8 @@ class Reactions:
         group: "TaskGroup",
     ) -> None:
         self._engine = engine
-        self._commands = commands
-        self._facts = facts
+        self.commands = commands
+        self.facts = facts
         self._rejections = rejections
         self._config = engine.config.reactions
         self._queues: dict[Lane, deque[Item]] = {}
@@ -300,7 +301,12 @@ class Reactions:
         else:
             pages = await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence)
         seen = books.visible(pages, pages[0].cascade_id if pages else "")
-        return books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
+        book = books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
+        upcaster = self._engine.components.upcasters.get(row.key.domain)
+        if item.commit is None and upcaster is not None:
+            # Stored a while ago, perhaps by an older version.
+            book.pages = await upcast(upcaster, row.key.domain, book.pages)
+        return book
 
     async def _ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
         """Await a component's answer, for as long as it may take."""
@@ -329,7 +335,8 @@ class Reactions:
         )
         answer = await self._ask(item, "Saga", saga.endpoint.handle(request))
         sender = Sender(row.component, SAGA, clone(book.cover), row.last_sequence)
-        return await self._replace(item, deliveries(row, sender, answer.commands, answer.events))
+        done = await self._replace(item, deliveries(row, sender, answer.commands, answer.events))
+        return replace(done, answer=answer)
 
     async def _saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:
         if len(saga.targets) != 1:
@@ -395,7 +402,7 @@ class Reactions:
             rest: list[Operation] = [Dequeue(row.id), *also, *rows]
             if not own.pages:
                 results = await engine.store.submit(rest)
-                return Done(_items(rows, results[-len(rows) :] if rows else []))
+                return Done(_items(rows, results[-len(rows) :] if rows else []), answer=answer)
             try:
                 stamped(own, history.next_sequence, engine.config.commands.max_events)
             except GRPCError as error:
@@ -411,7 +418,8 @@ class Reactions:
                 await engine.store_events(history, commit, events, snapshot_of(own, history), rest)
             except GRPCError as error:
                 raise FailedError(error) from error
-            return Done(_items(rows, commit.extra[-len(rows) :] if rows else []), commit)
+            answer.process_events = [commit.book]
+            return Done(_items(rows, commit.extra[-len(rows) :] if rows else []), commit, answer=answer)
 
     async def _manager_destinations(self, manager: ProcessManagerComponent, key: Key) -> dict[str, int]:
         return {
@@ -425,7 +433,7 @@ class Reactions:
         request = codec.decode(CommandRequest, data)
         origin = self._origin(row, meta, flow)
         try:
-            commit = await self._commands.execute(request, origin)
+            commit = await self.commands.execute(request, origin)
         except GRPCError as error:
             if _may_pass(error):
                 raise FailedError(error) from error
@@ -439,9 +447,7 @@ class Reactions:
         row = item.row
         meta, data = unpack_body(row.body)
         try:
-            commit = await self._facts.execute(
-                codec.decode(EventRequest, data), self._origin(row, meta, flow)
-            )
+            commit = await self.facts.execute(codec.decode(EventRequest, data), self._origin(row, meta, flow))
         except GRPCError as error:
             raise FailedError(error, hopeless=not _may_pass(error)) from error
         return Done(commit=commit)

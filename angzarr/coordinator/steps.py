@@ -40,6 +40,7 @@ class Done:
     commit: "Commit | None" = None
     command: "CommandBook | None" = None
     rejection: "GRPCError | None" = None
+    answer: object = None
 
 
 class FailedError(Exception):
