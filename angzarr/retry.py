@@ -156,10 +156,11 @@ def default_retry_policy() -> RetryPolicy:
 class RetryBudget:
     """A token bucket that keeps retries a fraction of the traffic, so that they cannot multiply an outage.
 
-    Every retry takes one token, every success gives ``ratio`` of one back. Without a whole token nothing is retried.
+    Every failure that could be retried takes one token, every success gives ``ratio`` of one back. Without a whole
+    token nothing is retried.
 
     Args:
-        max_tokens: how many retries may follow each other without a success between them.
+        max_tokens: how many failures may follow each other, without a success between them, before retries end.
         ratio: tokens a success gives back: 0.1 lets retries be a tenth of the calls in the long run.
 
     Raises:

@@ -61,16 +61,16 @@ class Calls:
         try:
             return await call.attempt()
         except ClientError as error:
-            if not error.is_connection_error():
+            if not failures.is_retryable(error):
                 raise
-            return await self._again(call, error, _broken)
+            return await self._again(call, error, failures.is_retryable)
 
     async def write(
         self, method: UnaryMethod[R], request: Any, correlation_id: str, timeout: float | None
     ) -> R:
         """A call that may change something: retried when the server certainly never saw it, or on request."""
         call = _Unary[R](self, method, request, await self.metadata(correlation_id), self.timeout(timeout))
-        may_retry = _broken if self.retry_commands else failures.certainly_never_reached
+        may_retry = failures.is_retryable if self.retry_commands else failures.certainly_never_reached
         try:
             try:
                 return await call.attempt()
@@ -93,9 +93,9 @@ class Calls:
             try:
                 more = await call.attempt()
             except ClientError as error:
-                if not error.is_connection_error():
+                if not failures.is_retryable(error):
                     raise
-                more = await self._again(call, error, _broken)
+                more = await self._again(call, error, failures.is_retryable)
             while more:
                 yield call.answer()
                 more = await call.next()
@@ -129,7 +129,7 @@ class Calls:
                     raise failed
                 return await call.attempt()
             except ClientError as error:
-                if may_retry(error) and not _told_not_to(error) and self.budget.take():
+                if may_retry(error) and self.budget.take():
                     raise
                 return _Final(error)
 
@@ -157,7 +157,7 @@ class Calls:
     async def metadata(self, correlation_id: str) -> Metadata:
         """The metadata of a call. A correlation id that no header can carry travels in the message alone."""
         if self.closed:
-            raise failures.never_reached(RuntimeError("the client is closed"))
+            raise failures.closed()
         source = self.config.metadata
         own = checked_metadata(await source()) if callable(source) else cast("Metadata", source)
         if not correlation_id or not is_sendable(correlation_id):
@@ -262,14 +262,5 @@ class _Stream(_Attempts[bool], Generic[R]):
 
 
 def _enforces_timeouts(method: Any) -> bool:
+    """Whether a stub's method keeps the deadline itself, as those over a channel do."""
     return getattr(getattr(method, "__self__", None), "enforces_timeouts", False) is True
-
-
-def _broken(error: ClientError) -> bool:
-    return error.is_connection_error()
-
-
-def _told_not_to(error: ClientError) -> bool:
-    """Whether the server asked for no retry: a negative pushback (gRPC A6)."""
-    delay = error.retry_delay if isinstance(error, GRPCError) else None
-    return delay is not None and delay.total_seconds() < 0

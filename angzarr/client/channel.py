@@ -87,7 +87,7 @@ class Channel(grpclib.client.Channel):
         """A connection for a new call, opened if there is none; one attempt serves everybody who waits for it."""
         while True:
             if self.closed:
-                raise failures.never_reached(RuntimeError("the client is closed"))
+                raise failures.closed()
             protocol = self._protocol
             if isinstance(protocol, ClientProtocol) and protocol.usable:
                 return protocol

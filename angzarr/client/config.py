@@ -6,7 +6,7 @@ import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from angzarr.client.metadata import Metadata, checked_metadata
@@ -35,7 +35,7 @@ class ChannelConfig:
     certificate_chain: Pem = None
     """PEM of this client's own certificate, for mutual TLS; needs ``private_key``."""
 
-    private_key: Pem = None
+    private_key: Pem = field(default=None, repr=False)
     """PEM of the key of ``certificate_chain``, not encrypted."""
 
     authority: str | None = None
@@ -134,9 +134,9 @@ class ChannelConfig:
         if self.has_certificates:
             self.ssl_context()
 
-    def _check(self, field: str, holds: bool, expected: str) -> None:
+    def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
-            raise _refuse(field, getattr(self, field), expected)
+            raise _refuse(name, getattr(self, name), expected)
 
 
 def _positive(value: object) -> bool:

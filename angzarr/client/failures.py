@@ -61,6 +61,10 @@ class NeverReachedError(TransportError):
     """The connection broke, and the server certainly did not begin with the call."""
 
 
+class ClosedError(NeverReachedError):
+    """The client, or its channel, was closed on this side."""
+
+
 class NotSentError(GRPCError):
     """The call failed on this side before anything was sent."""
 
@@ -79,6 +83,12 @@ def never_reached(reason: str | Exception) -> NeverReachedError:
     """The connection broke before the call was on it."""
     cause = reason if isinstance(reason, Exception) else grpclib.exceptions.StreamTerminatedError(reason)
     return NeverReachedError(cause, details={keys.CAUSE: cause})
+
+
+def closed() -> ClosedError:
+    """A closed client was used."""
+    cause = RuntimeError("the client is closed")
+    return ClosedError(cause, details={keys.CAUSE: cause})
 
 
 def not_sent(status: Status, text: str) -> NotSentError:
@@ -174,7 +184,18 @@ def outcome_unknown(error: ClientError) -> OutcomeUnknownError | None:
 
 def certainly_never_reached(error: ClientError) -> bool:
     """Whether the server did certainly not begin with the call, so that even a command can be sent again."""
-    return error.is_connection_error() and not isinstance(error, GRPCError) and outcome_unknown(error) is None
+    return is_retryable(error) and not isinstance(error, GRPCError) and outcome_unknown(error) is None
+
+
+def is_retryable(error: ClientError) -> bool:
+    """Whether the same call may go better the next time."""
+    return error.is_connection_error() and not isinstance(error, ClosedError) and not _told_not_to(error)
+
+
+def _told_not_to(error: ClientError) -> bool:
+    """Whether the server asked for no retry: a negative pushback (gRPC A6)."""
+    delay = error.retry_delay if isinstance(error, GRPCError) else None
+    return delay is not None and delay.total_seconds() < 0
 
 
 def refused_argument(text: object, field: str) -> InvalidArgumentError:

@@ -42,8 +42,6 @@ class ChannelStub:
     own; InvalidArgumentError for what cannot be sent.
     """
 
-    enforces_timeouts = True
-
     def __init__(self, channel: grpclib.client.Channel, service: Service) -> None:
         for rpc in service.rpcs.values():
             kind = _Streaming if rpc.server_streaming else _Unary
@@ -54,6 +52,8 @@ class ChannelStub:
 
 
 class _Method:
+    enforces_timeouts = True
+
     def __init__(self, channel: grpclib.client.Channel, rpc: Rpc) -> None:
         self.channel = channel
         self.rpc = rpc

@@ -578,3 +578,41 @@ async def test_a_stream_that_breaks_after_its_first_answer_is_not_begun_again() 
 async def test_a_stream_that_breaks_before_its_first_answer_is_begun_again() -> None:
     async with client_of(killed, answering, retry=QUICK) as client:
         assert await client.get_events(Query()) == [BOOK]
+
+
+@pytest.mark.parametrize("pushback", ["-1", "soon"])
+async def test_a_server_that_wants_no_retry_gets_none(pushback: str) -> None:
+    refusal = saying([*OK, ("grpc-status", "14"), ("grpc-retry-pushback-ms", pushback)])
+    retried: list[int] = []
+    policy = ExponentialBackoffRetry(min_delay=0.001, on_retry=lambda index, error: retried.append(index))
+    async with client_of(refusal, retry=policy) as client:
+        with pytest.raises(GRPCError):
+            await client.get_event_book(Query())
+    assert retried == []
+
+
+async def test_a_server_that_wants_a_later_retry_gets_it() -> None:
+    async def busy_once(peer: Peer) -> None:
+        stream = await peer.request()
+        refusal = [*OK, ("grpc-status", "14"), ("grpc-retry-pushback-ms", "150")]
+        peer.h2.send_headers(stream, refusal, end_stream=True)
+        await peer.flush()
+        await answering(peer)
+
+    async with client_of(busy_once, retry=QUICK) as client:
+        started = asyncio.get_running_loop().time()
+        assert await client.get_event_book(Query()) == BOOK
+        assert asyncio.get_running_loop().time() - started >= 0.15
+
+
+async def test_retries_cannot_outspend_the_budget() -> None:
+    refusal = saying([*OK, ("grpc-status", "14")])
+    retried: list[int] = []
+    policy = ExponentialBackoffRetry(
+        min_delay=0.0, max_delay=0.0, max_attempts=10, on_retry=lambda index, error: retried.append(index)
+    )
+    async with client_of(refusal, retry=policy) as client:
+        for _ in range(20):
+            with pytest.raises(GRPCError):
+                await client.get_event_book(Query())
+    assert len(retried) == 90
