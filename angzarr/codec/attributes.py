@@ -13,8 +13,7 @@ from betterproto import PLACEHOLDER, Message
 from angzarr.codec import scalars, wellknown
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Field
 from angzarr.codec.general import SchemaOf
-from angzarr.codec.parse import PRESENT
-from angzarr.codec.plain import GROUPS
+from angzarr.codec.layout import GROUPS, MARK, ON_WIRE
 from angzarr.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class _Child(_Absent):
 
     def _read(self, instance: Any) -> Any:
         child = self._new_child()
-        child.__dict__[PRESENT] = False
+        child.__dict__[MARK] = False
         return instance.__dict__.setdefault(self._name, child)
 
 
@@ -173,12 +172,12 @@ class _Present:
 
     def __get__(self, instance: Any, owner: type | None = None) -> bool:
         if instance is None:
-            raise AttributeError(PRESENT)
+            raise AttributeError(ON_WIRE)
         values = instance.__dict__
-        return values.get(PRESENT) is True or self._schema.has_content(values)
+        return values.get(MARK) is True or self._schema.has_content(values)
 
     def __set__(self, instance: Any, value: bool) -> None:
-        instance.__dict__[PRESENT] = value
+        instance.__dict__[MARK] = value
 
 
 def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
@@ -186,7 +185,7 @@ def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
     cls: Any = schema.cls
     for field in schema.fields:
         setattr(cls, field.name, _descriptor(field, schema_of))
-    setattr(cls, PRESENT, _Present(schema))
+    setattr(cls, ON_WIRE, _Present(schema))
     setattr(cls, GROUPS, _Groups(schema))
     cls._unknown_fields = b""
     cls.__getattribute__ = object.__getattribute__
@@ -230,4 +229,4 @@ def _ruled_setter(ruled: dict[str, tuple[str, ...]]) -> Callable[[Any, str, Any]
 def mark_if_contentless(value: Any) -> None:
     """Note in a message without fields that it has been assigned, as betterproto does."""
     if isinstance(value, Message) and not vars(type(value))["__dataclass_fields__"]:
-        value.__dict__[PRESENT] = True
+        value._serialized_on_wire = True

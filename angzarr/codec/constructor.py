@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from betterproto import PLACEHOLDER
 
 from angzarr.codec.attributes import mark_if_contentless
-from angzarr.codec.general import UNKNOWN
-from angzarr.codec.parse import PRESENT, set_dict
-from angzarr.codec.plain import GROUPS
+from angzarr.codec.layout import GROUPS, ON_WIRE, UNKNOWN, set_dict
 from angzarr.codec.source import Source
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def compile_constructor(schema: "Schema") -> Callable[..., None]:
             schema.cls
         ):  # a deprecated class warns there, and betterproto's notes follow
             source("_self__.__post_init__()")
-            with source.block(f"for _key__ in {(PRESENT, UNKNOWN, GROUPS)!r}:"):
+            with source.block(f"for _key__ in {(ON_WIRE, UNKNOWN, GROUPS)!r}:"):
                 source("_values__.pop(_key__, None)")
     constructor = source.compile(f"{schema.cls.__name__} constructor")
     constructor.__qualname__ = f"{schema.cls.__qualname__}.__init__"

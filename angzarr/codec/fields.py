@@ -53,6 +53,12 @@ class Element:
         return self.kind not in (MESSAGE, TIMESTAMP, DURATION, WRAPPER)
 
     @property
+    def enum_class(self) -> type[betterproto.Enum]:
+        """The class of an ENUM."""
+        assert self.cls is not None
+        return self.cls
+
+    @property
     def message_class(self) -> type[Message]:
         """The class of a MESSAGE."""
         assert self.cls is not None

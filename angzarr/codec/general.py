@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from angzarr.codec import wellknown
 from angzarr.codec.failures import CAUGHT, decode_failure, entry_failure
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element, Field
+from angzarr.codec.layout import UNKNOWN
 from angzarr.codec.scalars import READERS, default_of, enum_reader
 from angzarr.codec.wire import LENGTH, TOO_DEEP, TRUNCATED, read_any_tag, read_size, read_tag, skip
 from angzarr.errors import DecodeError
@@ -17,10 +18,7 @@ from angzarr.errors import DecodeError
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["UNKNOWN", "entry_reader", "fill", "handlers_of"]
-
-UNKNOWN = "_unknown_fields"
-"""Where betterproto keeps unknown fields."""
+__all__ = ["entry_reader", "fill", "handlers_of"]
 
 Values = dict[str, Any]
 Reader = Callable[[bytes, int, int, int], tuple[Any, int]]

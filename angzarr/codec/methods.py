@@ -10,7 +10,7 @@ from betterproto import PLACEHOLDER, SIZE_DELIMITED, Message
 
 from angzarr.codec.attributes import default_factory
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP
-from angzarr.codec.parse import PRESENT, set_dict
+from angzarr.codec.layout import MARK, set_dict
 from angzarr.codec.wellknown import resolve_or_keep
 from angzarr.codec.wire import MAX_DEPTH, write_varint
 
@@ -130,7 +130,7 @@ def _wire_methods(schema: "Schema") -> tuple[Callable[..., Any], ...]:
     def parse(self: Any, data: bytes) -> Any:
         """Decode into this message, merging with what it holds, and return it. On failure it is unchanged."""
         data = bytes(data)
-        if self.__dict__.keys() <= {PRESENT}:
+        if self.__dict__.keys() <= {MARK}:
             merged = schema.parse(data, 0, len(data))
         else:
             merged = clone_of(self)

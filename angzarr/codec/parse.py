@@ -11,8 +11,9 @@ import betterproto
 
 from angzarr.codec import scalars
 from angzarr.codec.failures import CAUGHT, decode_failure, field_at
-from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element, Field
+from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Field
 from angzarr.codec.general import SchemaOf, element_reader, entry_reader, fill, read_wrapped
+from angzarr.codec.layout import MARK
 from angzarr.codec.source import Source, linked
 from angzarr.codec.wellknown import check_moment, resolve_or_keep
 from angzarr.codec.wire import LENGTH, MAX_DEPTH, TOO_DEEP, TRUNCATED, read_size, tag_bytes
@@ -21,90 +22,197 @@ from angzarr.errors import DecodeError
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["PRESENT", "compile_parser", "set_dict"]
-
-PRESENT = "_serialized_on_wire"
-"""Key of a message's own values: True when decoded or so marked, False when it came into being by being read."""
+__all__ = ["compile_parser"]
 
 _NEXT = "t = b[i] if i < e else 0"
-set_dict = betterproto.Message.__dict__["__dict__"].__set__
 
 
 def compile_parser(schema: "Schema", schema_of: SchemaOf) -> Callable[..., Any]:
-    """The parser of a class: ``(b, i, end, depth=100) -> message``."""
-    source = Source("parse", _names(schema))
+    """The parser of a class: ``(b, i, end, depth=100) -> message``.
+
+    It does not look whether a value ends within the message: if not, the index ends up behind the message's
+    end, and the general loop is called from the beginning to say where.
+    """
+    writer = _Writer(schema, schema_of)
+    source = writer.source
     with source.block(f"def parse(b, i, e, k={MAX_DEPTH}):"):
-        source(f"d = {{{PRESENT!r}: True}}")
+        source("m = new(CLASS)", *writer.prelude)
         with source.block("try:"):
             with source.block("if k < 0:"):
                 source("raise DecodeError(TOO_DEEP)")
-            source(_NEXT)
-            _write_fields(source, schema.fields, schema_of)
+            source("start = i", _NEXT)
+            writer.write_fields()
             with source.block("if i != e:"):
-                source("fill(SCHEMA, b, i, e, k, d)")
+                source("finish(b, start, i, e, k, m)")
         with source.block("except CAUGHT as error:"):
-            source("raise failure(error, d) from None")
-        source("m = new(CLASS)", "set_dict(m, d)", "return m")
+            source("raise failure(error, m) from None")
+        source("return m")
     lines = source.fields
 
-    def failure(error: Exception, values: dict[str, Any]) -> DecodeError:
-        return decode_failure(error, field_at(error, lines), values)
+    def failure(error: Exception, message: Any) -> DecodeError:
+        return decode_failure(error, field_at(error, lines), message.__dict__)
 
     source.names["failure"] = failure
     return source.compile(f"{schema.cls.__name__} parser")
 
 
-def _names(schema: "Schema") -> dict[str, Any]:
-    return {
-        "CAUGHT": CAUGHT,
-        "CLASS": schema.cls,
-        "DecodeError": DecodeError,
-        "SCHEMA": schema,
-        "TOO_DEEP": TOO_DEEP,
-        "TRUNCATED": TRUNCATED,
-        "check_moment": check_moment,
-        "fill": fill,
-        "new": object.__new__,
-        "read_size": read_size,
-        "read_wrapped": read_wrapped,
-        "set_dict": set_dict,
-    }
+def _finisher(schema: "Schema") -> Callable[..., None]:
+    def finish(b: bytes, start: int, i: int, end: int, depth: int, message: Any) -> None:
+        """Take over where the bytes have left the order of the fields, or have ended inside one."""
+        if i > end:
+            fill(schema, b, start, end, depth, {})
+            raise DecodeError(TRUNCATED)
+        fill(schema, b, i, end, depth, message.__dict__)
+
+    return finish
 
 
-def _write_fields(source: Source, fields: tuple[Field, ...], schema_of: SchemaOf) -> None:
-    taken: set[str] = set()
-    for field in fields:
-        if field.group and field.group not in taken:
-            taken.add(field.group)
-            source(f"{_chosen(field)} = False")
-        with source.about(field):
-            _write_field(source, field, schema_of)
+class _Writer:
+    """Writes the part of a parser that is about the fields, into ``source``."""
 
+    def __init__(self, schema: "Schema", schema_of: SchemaOf) -> None:
+        self._schema = schema
+        self._schema_of = schema_of
+        self._native = schema.stores_natively
+        self.prelude = (f"m.{MARK} = True",) if self._native else ("d = m.__dict__", f"d[{MARK!r}] = True")
+        self._names: dict[str, Any] = {
+            "CAUGHT": CAUGHT,
+            "CLASS": schema.cls,
+            "DecodeError": DecodeError,
+            "TOO_DEEP": TOO_DEEP,
+            "check_moment": check_moment,
+            "finish": _finisher(schema),
+            "new": object.__new__,
+            "read_size": read_size,
+            "read_wrapped": read_wrapped,
+            "resolve": resolve_or_keep,
+        }
+        self.source = Source("parse", self._names)
 
-def _chosen(field: Field) -> str:
-    return f"chosen_{field.group}"
+    def _target(self, field: Field) -> str:
+        return f"m.{field.name}" if self._native else f"d[{field.name!r}]"
 
+    def write_fields(self) -> None:
+        chosen: set[str] = set()
+        for field in self._schema.fields:
+            if field.group and field.group not in chosen:
+                chosen.add(field.group)
+                self.source(f"chosen_{field.group} = False")
+            with self.source.about(field):
+                self._write_field(field)
 
-def _write_field(source: Source, field: Field, schema_of: SchemaOf) -> None:
-    wire_type = LENGTH if field.packable or field.key is not None else field.element.wire_type
-    tag = tag_bytes(field.number, wire_type)
-    here = _tag_test(tag)
-    if field.group:  # a second member of a oneof is left to the general loop
-        here += f" and not {_chosen(field)}"
-    with source.block(f"if {here}:"):
-        if field.key is not None:
-            _write_map(source, field, tag, schema_of)
-        elif field.packable:
-            _write_packed(source, field, tag, schema_of)
-        elif field.repeated:
-            _write_list(source, field, tag, schema_of)
+    def _write_field(self, field: Field) -> None:
+        wire_type = LENGTH if field.packable or field.key is not None else field.element.wire_type
+        tag = tag_bytes(field.number, wire_type)
+        # a second member of a oneof is left to the general loop
+        other = f" and not chosen_{field.group}" if field.group else ""
+        with self.source.block(f"if {_tag_test(tag)}{other}:"):
+            if field.key is not None:
+                self._write_map(field, tag)
+            elif field.packable:
+                self._write_packed(field, tag)
+            elif field.repeated:
+                self._write_list(field, tag)
+            else:
+                self._write_value(field, len(tag), f"{self._target(field)} = {{}}")
+                if field.group:
+                    self.source(f"chosen_{field.group} = True")
+            self.source(_NEXT)
+
+    def _write_list(self, field: Field, tag: bytes) -> None:
+        self.source(f"{self._target(field)} = items = []")
+        with self.source.block(f"while {_tag_test(tag)}:"):
+            self._write_value(field, len(tag), "items.append({})")
+            self.source(_NEXT)
+
+    def _write_packed(self, field: Field, tag: bytes) -> None:
+        read = f"read_{field.number}"
+        self._names[read] = element_reader(field.element, self._schema_of)
+        self.source(f"{self._target(field)} = items = []")
+        self._write_size(len(tag))
+        with self.source.block("while i < j:"):
+            self.source(f"v, i = {read}(b, i, j, k)", "items.append(v)")
+        with self.source.block("if i != j:"):
+            self.source("raise DecodeError('a packed list ends inside a value')")
+
+    def _write_map(self, field: Field, tag: bytes) -> None:
+        read = f"entry_{field.number}"
+        self._names[read] = entry_reader(field, self._schema_of)
+        self.source(f"{self._target(field)} = items = {{}}")
+        with self.source.block(f"while {_tag_test(tag)}:"):
+            self.source(f"entry, j = {read}(b, i + {len(tag)}, e, k)")
+            with self.source.block("if entry is None:"):  # unknown fields inside: left to the general loop
+                self.source("break")
+            self.source("items[entry[0]] = entry[1]", "i = j", _NEXT)
+
+    def _write_size(self, skipped: int) -> None:
+        """Read a length that is ``skipped`` bytes ahead: i is set behind it, j behind what it measures."""
+        source = self.source
+        source(f"n = b[i + {skipped}]")
+        with source.block("if n > 127:"):
+            source(f"n, i = read_size(b, i + {skipped})")
+        with source.block("else:"):
+            source(f"i += {skipped + 1}")
+        source("j = i + n")
+
+    def _write_value(self, field: Field, skipped: int, store: str) -> None:
+        """Read one value that is ``skipped`` bytes ahead, store it, and step over it."""
+        kind = field.element.kind
+        if field.element.wire_type == LENGTH:
+            self._write_size(skipped)
+            self.source(store.format(self._length_value(field)), "i = j")
+        elif kind in scalars.FORMATS:
+            width = 4 if kind in betterproto.WIRE_FIXED_32_TYPES else 8
+            self._names[f"unpack_{kind}"] = scalars.unpackers[kind]
+            self.source(store.format(f"unpack_{kind}(b, i + {skipped})[0]"), f"i += {skipped + width}")
+        elif kind == ENUM:
+            self._write_enum(field, skipped, store)
         else:
-            source(f"i += {len(tag)}")
-            _write_value(source, field, field.element, schema_of)
-            source(f"d[{field.name!r}] = v")
-            if field.group:
-                source(f"{_chosen(field)} = True")
-        source(_NEXT)
+            self._write_varint(kind, skipped, store)
+
+    def _length_value(self, field: Field) -> str:
+        """An expression for the value that is ``b[i:j]``."""
+        element = field.element
+        if element.kind == "string":
+            return "b[i:j].decode()"
+        if element.kind == "bytes":
+            return "b[i:j]"
+        if element.kind in (TIMESTAMP, DURATION):
+            unread = "check_moment(b[i:j], k - 1)"
+            return unread if field.singular else f"resolve({element.kind!r}, {unread})"
+        if element.kind == WRAPPER:
+            self._names[f"element_{field.number}"] = element
+            return f"read_wrapped(element_{field.number}, b, i, j, k - 1)"
+        assert element.kind == MESSAGE
+        linked(self._names, f"parse_{field.number}", lambda: self._schema_of(element.cls).parse)
+        return f"parse_{field.number}(b, i, j, k - 1)"
+
+    def _write_enum(self, field: Field, skipped: int, store: str) -> None:
+        members, number = field.element.enum_class, field.number
+        self._names[f"read_{number}"] = scalars.enum_reader(members)
+        self._names[f"small_{number}"] = {n: m for n, m in members._value_map_.items() if 0 <= n < 128}
+        self.source(f"v = small_{number}.get(b[i + {skipped}])")
+        with self.source.block("if v is None:"):
+            self.source(f"v, i = read_{number}(b, i + {skipped})")
+        with self.source.block("else:"):
+            self.source(f"i += {skipped + 1}")
+        self.source(store.format("v"))
+
+    def _write_varint(self, kind: str, skipped: int, store: str) -> None:
+        source = self.source
+        self._names[f"read_{kind}"] = scalars.READERS[kind]
+        small = {"bool": "v != 0", "sint32": "v >> 1 ^ -(v & 1)", "sint64": "v >> 1 ^ -(v & 1)"}.get(
+            kind, "v"
+        )
+        source(f"v = b[i + {skipped}]")
+        with source.block("if v < 128:"):
+            source(store.format(small), f"i += {skipped + 1}")
+        with source.block("else:"):
+            source(f"w = b[i + {skipped + 1}]")
+            with source.block("if w < 128:"):
+                source("v += (w << 7) - 128", store.format(small), f"i += {skipped + 2}")
+            with source.block("else:"):
+                source(f"v, i = read_{kind}(b, i + {skipped})", store.format("v"))
 
 
 def _tag_test(tag: bytes) -> str:
@@ -113,103 +221,3 @@ def _tag_test(tag: bytes) -> str:
     if len(tag) == 2:
         return f"t == {tag[0]} and b[i + 1] == {tag[1]}"
     return f"t == {tag[0]} and b[i : i + {len(tag)}] == {tag!r}"
-
-
-def _write_list(source: Source, field: Field, tag: bytes, schema_of: SchemaOf) -> None:
-    source(f"items = d[{field.name!r}] = []")
-    with source.block(f"while {_tag_test(tag)}:"):
-        source(f"i += {len(tag)}")
-        _write_value(source, field, field.element, schema_of)
-        source("items.append(v)", _NEXT)
-
-
-def _write_packed(source: Source, field: Field, tag: bytes, schema_of: SchemaOf) -> None:
-    read = f"read_{field.number}"
-    source.names[read] = element_reader(field.element, schema_of)
-    source(f"items = d[{field.name!r}] = []", f"i += {len(tag)}")
-    _write_size(source)
-    with source.block("while i < j:"):
-        source(f"v, i = {read}(b, i, j, k)", "items.append(v)")
-    with source.block("if i != j:"):
-        source("raise DecodeError('a packed list ends inside a value')")
-
-
-def _write_map(source: Source, field: Field, tag: bytes, schema_of: SchemaOf) -> None:
-    read = f"entry_{field.number}"
-    source.names[read] = entry_reader(field, schema_of)
-    source(f"items = d[{field.name!r}] = {{}}")
-    with source.block(f"while {_tag_test(tag)}:"):
-        source(f"entry, j = {read}(b, i + {len(tag)}, e, k)")
-        with source.block("if entry is None:"):  # unknown fields inside: left to the general loop
-            source("break")
-        source("items[entry[0]] = entry[1]", "i = j", _NEXT)
-
-
-def _write_size(source: Source) -> None:
-    """Read a length into n, and the index behind the value into j."""
-    source("n = b[i]", "i += 1")
-    with source.block("if n > 127:"):
-        source("n, i = read_size(b, i - 1)")
-    source("j = i + n")
-    with source.block("if j > e:"):
-        source("raise DecodeError(TRUNCATED)")
-
-
-def _write_value(source: Source, field: Field, element: Element, schema_of: SchemaOf) -> None:
-    """Read one value, behind its tag, into v, and step over it."""
-    kind = element.kind
-    if element.wire_type == LENGTH:
-        _write_size(source)
-        source(_length_value(source, field, element, schema_of), "i = j")
-    elif kind in scalars.FORMATS:
-        width = 4 if kind in betterproto.WIRE_FIXED_32_TYPES else 8
-        source.names[f"unpack_{kind}"] = scalars.unpackers[kind]
-        source(f"v = unpack_{kind}(b, i)[0]", f"i += {width}")
-    else:
-        _write_varint(source, field, element)
-
-
-def _length_value(source: Source, field: Field, element: Element, schema_of: SchemaOf) -> str:
-    kind = element.kind
-    if kind == "string":
-        return "v = b[i:j].decode()"
-    if kind == "bytes":
-        return "v = b[i:j]"
-    if kind in (TIMESTAMP, DURATION):
-        if field.singular:
-            return "v = check_moment(b[i:j], k - 1)"
-        source.names["resolve"] = resolve_or_keep
-        return f"v = resolve({kind!r}, check_moment(b[i:j], k - 1))"
-    if kind == WRAPPER:
-        source.names[f"element_{field.number}"] = element
-        return f"v = read_wrapped(element_{field.number}, b, i, j, k - 1)"
-    assert kind == MESSAGE
-    parser = f"parse_{field.number}"
-    linked(source.names, parser, lambda: schema_of(element.cls).parse)
-    return f"v = {parser}(b, i, j, k - 1)"
-
-
-def _write_varint(source: Source, field: Field, element: Element) -> None:
-    kind = element.kind
-    if kind == ENUM:
-        assert element.cls is not None
-        read = f"read_{field.number}"
-        source.names[read] = scalars.enum_reader(element.cls)
-        known = f"known_{field.number}"
-        source.names[known] = {n: m for n, m in element.cls._value_map_.items() if 0 <= n < 128}  # type: ignore[attr-defined]
-        source(f"v = {known}.get(b[i])")
-        with source.block("if v is None:"):
-            source(f"v, i = {read}(b, i)")
-        with source.block("else:"):
-            source("i += 1")
-        return
-    source.names[f"read_{kind}"] = scalars.READERS[kind]
-    source("v = b[i]")
-    with source.block("if v > 127:"):
-        source(f"v, i = read_{kind}(b, i)")
-    with source.block("else:"):
-        source("i += 1")
-        if kind == "bool":
-            source("v = v != 0")
-        elif kind in ("sint32", "sint64"):
-            source("v = v >> 1 ^ -(v & 1)")

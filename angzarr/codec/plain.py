@@ -10,22 +10,20 @@ import betterproto
 
 from angzarr.codec import wellknown
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field
-from angzarr.codec.general import UNKNOWN
-from angzarr.codec.parse import PRESENT
+from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN
 
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["GROUPS", "complete", "reduced"]
-
-GROUPS = "_group_current"
-"""Where betterproto keeps which member of each oneof is chosen."""
+__all__ = ["complete", "reduced"]
 
 
 def reduced(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
     """Only what is present, as prepared classes keep it."""
     chosen = values.get(GROUPS, {})
-    out = {key: values[key] for key in (PRESENT, UNKNOWN) if values.get(key) not in (None, b"")}
+    out = {MARK: values.get(ON_WIRE, True)}
+    if values.get(UNKNOWN):
+        out[UNKNOWN] = values[UNKNOWN]
     for field in schema.fields:
         value = values.get(field.name, betterproto.PLACEHOLDER)
         if value is betterproto.PLACEHOLDER or value is None:
@@ -50,6 +48,7 @@ def _only_read(field: Field, value: Any) -> bool:
 
 def complete(schema: "Schema", values: dict[str, Any]) -> None:
     """Add what betterproto expects to values as decoded."""
+    values[ON_WIRE] = values.pop(MARK, True)
     values.setdefault(UNKNOWN, b"")
     values[GROUPS] = dict.fromkeys(schema.groups)
     for field in schema.fields:

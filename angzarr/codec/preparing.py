@@ -10,8 +10,8 @@ from angzarr.codec import plain
 from angzarr.codec.attributes import install_attributes
 from angzarr.codec.constructor import compile_constructor
 from angzarr.codec.fields import MESSAGE
+from angzarr.codec.layout import GROUPS
 from angzarr.codec.methods import install_methods
-from angzarr.codec.plain import GROUPS
 from angzarr.codec.schema import LOCK, Schema, schema_of
 
 __all__ = ["prepare"]

@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 from betterproto import Message
 
 from angzarr.codec import general, plain
-from angzarr.codec.fields import MESSAGE, Field, fields_of
-from angzarr.codec.parse import PRESENT, compile_parser
+from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field, fields_of
+from angzarr.codec.layout import MARK, ON_WIRE, UNKNOWN
+from angzarr.codec.parse import compile_parser
 from angzarr.codec.serialise import compile_serialiser
 
 __all__ = ["LOCK", "Schema", "schema_of"]
@@ -104,9 +105,17 @@ class Schema:
     def merge(self, b: bytes, i: int, end: int, depth: int, values: dict[str, Any]) -> None:
         """Decode into the ``__dict__`` of a message that the codec made before."""
         general.fill(self, b, i, end, depth, values)
-        values[PRESENT] = True
+        values[MARK] = True
         if not self.prepared:
             plain.complete(self, values)
+
+    @property
+    def stores_natively(self) -> bool:
+        """Whether assigning an attribute does nothing but store it, which is the fastest way there is."""
+        moments = (TIMESTAMP, DURATION)
+        return self.prepared and not any(
+            f.group or f.contentless or (f.singular and f.element.kind in moments) for f in self.fields
+        )
 
     def complete_preparation(self) -> None:
         """Do what ``prepare`` has left for the first use."""
@@ -131,13 +140,13 @@ class Schema:
     def has_content(self, values: dict[str, Any]) -> bool:
         """Whether anything was set or put into the message with this ``__dict__``."""
         present = self.present_values(values)
-        return bool(present.get(general.UNKNOWN)) or any(
+        return bool(present.get(UNKNOWN)) or any(
             self.has(field, present) for field in self.fields if field.name in present
         )
 
     def is_present(self, values: dict[str, Any]) -> bool:
         """Whether a sub-message with this ``__dict__`` is more than read."""
-        return values.get(PRESENT) is not False or self.has_content(values)
+        return values.get(MARK if self.prepared else ON_WIRE) is not False or self.has_content(values)
 
     def has(self, field: Field, present: dict[str, Any]) -> bool:
         """Whether a field is present among present values."""
