@@ -1,6 +1,7 @@
 """``angzarr dev``: a whole application on this machine."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -99,12 +100,14 @@ async def _run(app: App, store: str, uds_base: str | None, tcp: str | None, as_j
 
     if os.environ.get(CHILD):
         _end_with_parent()
-    async with (
-        EmbeddedCoordinator(app, store=store, uds_base=uds_base, tcp=tcp) as coordinator,
-        report_stalls(),
-    ):
-        _announce(app, store, coordinator.domains, coordinator.addresses, as_json=as_json)
-        await coordinator.serve_forever()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with (
+            EmbeddedCoordinator(app, store=store, uds_base=uds_base, tcp=tcp) as coordinator,
+            report_stalls(),
+        ):
+            _announce(app, store, coordinator.domains, coordinator.addresses, as_json=as_json)
+            async for _ in signals:
+                break
     if not as_json:
         write_line((f"{app.name} has stopped", "dim"))
 
@@ -113,8 +116,6 @@ def _end_with_parent() -> None:
     """Stop when the supervising process is gone: then nobody holds the other end of stdin."""
 
     def wait() -> None:
-        import signal
-
         while os.read(0, 1):  # not through sys.stdin, whose lock the interpreter wants when it ends
             pass
         os.kill(os.getpid(), signal.SIGTERM)

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from anyio import to_thread
+
 from angzarr.cli import vocabulary
 from angzarr.cli.errors import UNREACHABLE, CommandLineError, wrong_input
 from angzarr.client import DomainClient, TransportMode, resolve_ch_endpoint
@@ -50,29 +52,28 @@ async def connected(domain: str, to: str) -> AsyncIterator[DomainClient]:
     """
     endpoint = endpoint_of(domain, to)
     connecting = DomainClient.connect(endpoint, ExponentialBackoffRetry(max_attempts=1), domain=domain)
-    with unreachable(endpoint):
+    async with reporting_silence(endpoint):
         client = await connecting
     async with client:
         yield client
 
 
-class unreachable:
-    """Turns a ConnectionError of the block into words about the endpoint."""
+@asynccontextmanager
+async def reporting_silence(endpoint: str) -> AsyncIterator[None]:
+    """Say of a ConnectionError where nobody answered, and what to do.
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ConnectionError):
-            raise CommandLineError(
-                f"no coordinator answers at {self._endpoint}: {error.details.get('cause', error.message)}",
-                remedy=_remedy(self._endpoint),
-                exit_code=UNREACHABLE,
-                code=error.code,
-            ) from None
+    Raises:
+        CommandLineError: in its place.
+    """
+    try:
+        yield
+    except ConnectionError as error:
+        raise CommandLineError(
+            f"no coordinator answers at {endpoint}: {error.details.get('cause', error.message)}",
+            remedy=await to_thread.run_sync(_remedy, endpoint),
+            exit_code=UNREACHABLE,
+            code=error.code,
+        ) from None
 
 
 def _remedy(endpoint: str) -> str:
@@ -93,5 +94,5 @@ async def words_of(domain: str, to: str, app: str, timeout: float) -> vocabulary
     if app:
         return vocabulary.of_app(app)
     endpoint = endpoint_of(domain, to)
-    with unreachable(endpoint):
+    async with reporting_silence(endpoint):
         return await vocabulary.of_coordinator(endpoint, timeout)

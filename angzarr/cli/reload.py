@@ -68,7 +68,7 @@ class Reloader:
                     case _Stopped():
                         code = await _end(child)
                         group.cancel_scope.cancel()
-                        return code
+                        return 0 if code == -signal.SIGTERM else code
                     case _Ended(process, code) if process is child:
                         if not reloaded or code == 0:
                             group.cancel_scope.cancel()
