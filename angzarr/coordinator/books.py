@@ -32,8 +32,12 @@ _MAIN_NAMES = frozenset({"", "angzarr"})
 
 def key_of(cover: Cover) -> Key:
     """The aggregate that a cover addresses; the main timeline by all of its names."""
-    edition = cover.edition.name
-    return Key(cover.domain, MAIN if edition in _MAIN_NAMES else edition, cover.root.value)
+    return Key(cover.domain, edition_name(cover.edition.name), cover.root.value)
+
+
+def edition_name(name: str) -> str:
+    """An edition's name as it is stored: ``""`` for the main timeline by any of its names."""
+    return MAIN if name in _MAIN_NAMES else name
 
 
 def cover_of(key: Key, correlation_id: str = "") -> Cover:
@@ -117,12 +121,15 @@ def stored(pages: Sequence[EventPage], *, state: int = COMMITTED, cascade_id: st
 
 def visible(pages: Sequence[StoredPage], cascade_id: str = "") -> list[StoredPage]:
     """The pages as one sees them: those of other cascades that are pending, and revoked ones, are NoOp pages."""
-    return [
-        page
-        if page.state == COMMITTED or (page.state != REVOKED and cascade_id and page.cascade_id == cascade_id)
-        else _no_op(page)
-        for page in pages
-    ]
+    return [page if not page.cascade_id else _two_phase(page, cascade_id) for page in pages]
+
+
+def _two_phase(page: StoredPage, cascade_id: str) -> StoredPage:
+    if page.state == COMMITTED:
+        confirmed = codec.decode(EventPage, page.data)
+        confirmed.no_commit = False
+        return page._replace(data=codec.encode(confirmed))
+    return page if page.state != REVOKED and page.cascade_id == cascade_id else _no_op(page)
 
 
 def _no_op(page: StoredPage) -> StoredPage:

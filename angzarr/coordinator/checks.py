@@ -81,6 +81,12 @@ def edition(value: Cover) -> None:
         invalid(f"Invalid edition {name!r}: must be empty or up to 64 characters matching ^[a-z][a-z0-9_-]*$")
 
 
+def cascade_id(text: str) -> None:
+    """As a correlation id."""
+    if not _CORRELATION.fullmatch(text):
+        invalid(f"Invalid cascade id {text[:140]!r}: must be up to 128 of [A-Za-z0-9_-]")
+
+
 def correlation_id(text: str) -> None:
     """Empty, or letters, digits, dash and underscore."""
     if not _CORRELATION.fullmatch(text):

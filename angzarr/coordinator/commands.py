@@ -8,7 +8,7 @@ import anyio
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import books, checks, dead_letters, merge
+from angzarr.coordinator import books, checks, dead_letters, editions, merge
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
 from angzarr.coordinator.engine import (
     Engine,
@@ -24,6 +24,7 @@ from angzarr.coordinator.status import internal, invalid, mismatch, sent_to_revi
 from angzarr.coordinator.store.records import History, Key, Provenance, StoredPage
 from angzarr.coordinator.store.writes import microseconds
 from angzarr.messages import (
+    META_ANGZARR_DOMAIN,
     AngzarrDeferredSequence,
     BusinessResponse,
     CascadeErrorMode,
@@ -86,6 +87,25 @@ class CommandPipeline:
         Raises:
             GRPCError: as the table of coordinator-contract.md §2 has it.
         """
+        cascade_id = request.cascade_id or "" if origin.flow is None else ""
+        if not cascade_id:
+            return await self._handle(request, origin)
+        checks.cascade_id(cascade_id)
+        fan_out = self._engine.fan_out
+        fan_out.begin(cascade_id)
+        failure = "the request was cancelled"
+        try:
+            response = await self._handle(request, origin)
+            failure = ""
+            return response
+        except GRPCError as error:
+            failure = error.message or error.status.name
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await fan_out.request_done(cascade_id, failure)
+
+    async def _handle(self, request: CommandRequest, origin: Origin) -> CommandResponse:
         commit = await self.execute(request, origin)
         if commit is None:
             cover = request.command.cover
@@ -100,13 +120,21 @@ class CommandPipeline:
         Raises:
             GRPCError: as for ``handle``.
         """
+        if request.command.cover.domain == META_ANGZARR_DOMAIN:
+            self._check(request)
+            await editions.execute(self._engine, request.command)
+            return None
         return await self._run(self._checked(request, origin))
 
-    def _checked(self, request: CommandRequest, origin: Origin) -> Command:
+    @staticmethod
+    def _check(request: CommandRequest) -> CommandBook:
         if not has_field(request, "command"):
             invalid("CommandRequest must have a command")
-        book = request.command
-        checks.command_book(book)
+        checks.command_book(request.command)
+        return request.command
+
+    def _checked(self, request: CommandRequest, origin: Origin) -> Command:
+        book = self._check(request)
         key = books.key_of(book.cover)
         endpoint = self._engine.handler(key.domain)
         first = book.pages[0] if book.pages else CommandPage()

@@ -105,6 +105,15 @@ class FanOut(Protocol):
     async def finish(self, commit: Commit) -> list[Projection]:
         """Run what the caller waits for; answers what the sync projectors said."""
 
+    def begin(self, cascade_id: str) -> None:
+        """A two-phase request begins."""
+
+    async def request_done(self, cascade_id: str, failure: str = "") -> None:
+        """A two-phase request has ended, with what it failed for."""
+
+    def cascade_ended(self) -> None:
+        """Pending pages are valid now, or revoked."""
+
 
 class NoFanOut:
     """Nothing follows."""
@@ -119,3 +128,12 @@ class NoFanOut:
     async def finish(self, commit: Commit) -> list[Projection]:
         """Nothing to wait for."""
         return []
+
+    def begin(self, cascade_id: str) -> None:
+        """Nothing to keep."""
+
+    async def request_done(self, cascade_id: str, failure: str = "") -> None:
+        """Nothing to end."""
+
+    def cascade_ended(self) -> None:
+        """Nobody to tell."""

@@ -149,6 +149,7 @@ class EmbeddedCoordinator:
         engine.fan_out = self._following
         stack.callback(self._projections.stop)
         stack.callback(self._reactions.stop)
+        await self._following.two_phase.revoke_all()
         await self._projections.start()
         await self._reactions.recover()
         self.queries = EventQueryService(Queries(self._store))

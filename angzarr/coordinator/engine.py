@@ -359,6 +359,9 @@ def snapshot_of(book: EventBook, history: History) -> StoredSnapshot | None:
     """The snapshot to store with an answer, or None: there is none, or it says nothing new."""
     if not book.pages or not has_field(book, "snapshot") or not has_field(book.snapshot, "state"):
         return None
+    if book.pages[0].no_commit or any(page.state == PENDING for page in history.pages):
+        # It would hold what may be revoked, or leave out what may be confirmed.
+        return None
     state = book.snapshot.state
     if history.snapshot is not None:
         before = codec.decode(Snapshot, history.snapshot.data).state

@@ -16,6 +16,7 @@ from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.rejections import notification
 from angzarr.coordinator.steps import Done, FailedError, Item
 from angzarr.coordinator.store.records import Dequeue, Operation
+from angzarr.coordinator.two_phase import TwoPhase
 from angzarr.log import get_logger
 from angzarr.messages import (
     CascadeErrorMode,
@@ -56,7 +57,16 @@ class Following:
         self._projections = projections
         self._streams = streams
         self._compensation = compensation
+        self.two_phase = TwoPhase(engine, reactions.steps_of)
+        self.begin = self.two_phase.begin
+        self.request_done = self.two_phase.request_done
         reactions.finish_cascade = self.finish
+        reactions.settle_cascade = self.two_phase.settle
+
+    def cascade_ended(self) -> None:
+        """See FanOut.cascade_ended."""
+        for subscription in self._projections.subscriptions.values():
+            subscription.cascade_ended()
 
     def plan(self, commit: Commit) -> Sequence[Operation]:
         """See FanOut.plan."""

@@ -36,6 +36,7 @@ from angzarr.coordinator.sending import (
     REJECTION,
     SAGA,
     Sender,
+    cascade_id_of,
     cause_of,
     deliveries,
     follow_up,
@@ -109,6 +110,7 @@ class Reactions:
         self._managers = {manager.name: manager for manager in engine.components.process_managers}
         self.claimed: dict[int, Item] = {}
         self.changed = asyncio.Event()
+        self.settle_cascade: Callable[[str], Awaitable[None]] = _nothing_to_settle
         self.finish_cascade: Callable[[Commit], Awaitable[object]] | None = None
 
     # What a commit leaves to be done
@@ -126,7 +128,7 @@ class Reactions:
             names += [(PROCESS_MANAGER, one.name) for one in managers if key.domain in one.sources]
         if not names:
             return []
-        body = trigger_body(commit.flow.mode, commit.flow.errors)
+        body = trigger_body(commit.flow.mode, commit.flow.errors, commit.flow.cascade_id)
         return [Enqueue(kind, name, key, first, last, correlation_id, body) for kind, name in names]
 
     def committed(self, commit: Commit) -> list[Item]:
@@ -176,6 +178,11 @@ class Reactions:
             if correlation_id is None or item.row.correlation_id == correlation_id
         ]
 
+    def steps_of(self, cascade_id: str) -> bool:
+        """Whether some step of a two-phase cascade is left."""
+        queued = (item for queue in self._queues.values() for item in queue)
+        return any(cascade_id_of(item.row) == cascade_id for item in (*queued, *self.claimed.values()))
+
     def stop(self) -> None:
         """Start nothing any more."""
         self._lanes.close()
@@ -188,14 +195,16 @@ class Reactions:
             return None
         item = queue[0]
         try:
-            done = await self.step(item, Flow())
+            done = await self.step(item, Flow(cascade_id=cascade_id_of(item.row)))
         except FailedError as failure:
             return await self._failed(queue, item, failure)
         queue.popleft()
         self.add(done.following, front=True)
         if done.commit is not None and self.finish_cascade is not None and done.commit.flow.mode != ASYNC:
             await self._finish(done.commit)
-        return self._next(lane, queue)
+        pause = self._next(lane, queue)
+        await self.settle_cascade(cascade_id_of(item.row))
+        return pause
 
     def _next(self, lane: Lane, queue: deque[Item]) -> float | None:
         self.changed.set()
@@ -217,7 +226,9 @@ class Reactions:
         if failure.hopeless or item.attempt >= self._config.attempts:
             await self.give_up(item, failure.error)
             queue.popleft()
-            return self._next(item.lane, queue)
+            next_run = self._next(item.lane, queue)
+            await self.settle_cascade(cascade_id_of(item.row))
+            return next_run
         pause = backoff(item.attempt, self._config.min_delay, self._config.max_delay)
         _log.warning(
             "reaction_failed",
@@ -389,7 +400,7 @@ class Reactions:
             history = await engine.load(process, trigger.cover)
             request = ProcessManagerHandleRequest(
                 trigger=trigger,
-                process_state=await engine.book_for_handler(history),
+                process_state=await engine.book_for_handler(history, cascade_id_of(row)),
                 destination_sequences=await self._manager_destinations(manager, row.key),
             )
             answer = await self._ask(item, "Process manager", manager.endpoint.handle(request))
@@ -407,7 +418,8 @@ class Reactions:
                 stamped(own, history.next_sequence, engine.config.commands.max_events)
             except GRPCError as error:
                 raise FailedError(error, hopeless=True) from error
-            commit = commit_of(process, own, history.next_sequence, Flow())
+            flow = Flow(cascade_id=cascade_id_of(row))
+            commit = commit_of(process, own, history.next_sequence, flow)
             events = new_events(
                 commit.stored,
                 correlation_id=row.correlation_id,
@@ -463,6 +475,10 @@ class Reactions:
     def manager(self, name: str) -> ProcessManagerComponent | None:
         """A process manager by its name."""
         return self._managers.get(name)
+
+
+async def _nothing_to_settle(cascade_id: str) -> None:
+    """Until somebody keeps account of two-phase cascades."""
 
 
 def process_events(

@@ -106,7 +106,12 @@ def deliveries(
 
 
 def _delivery(kind: str, trigger: OutboxRow, sender: Sender, index: int, data: bytes) -> Enqueue:
-    meta = {"index": index, "kind": sender.kind, "cause": _cause(sender.cause)}
+    meta = {
+        "index": index,
+        "kind": sender.kind,
+        "cause": _cause(sender.cause),
+        "cascade": cascade_id_of(trigger),
+    }
     return follow_up(kind, trigger, pack_body(meta, data))
 
 
@@ -136,9 +141,15 @@ def unpack_body(body: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(head), data
 
 
-def trigger_body(mode: SyncMode, errors: CascadeErrorMode) -> bytes:
+def trigger_body(mode: SyncMode, errors: CascadeErrorMode, cascade_id: str = "") -> bytes:
     """What a reaction must know of the command that triggered it."""
-    return pack_body({"mode": int(mode), "errors": int(errors)})
+    return pack_body({"mode": int(mode), "errors": int(errors), "cascade": cascade_id})
+
+
+def cascade_id_of(row: OutboxRow) -> str:
+    """The two-phase cascade that a step belongs to, or ``""``."""
+    cascade_id: str = unpack_body(row.body)[0].get("cascade", "")
+    return cascade_id
 
 
 def rows_of(planned: Iterable[Any], ids: Sequence[Any], now: int) -> list[OutboxRow]:

@@ -106,6 +106,9 @@ class Store(Protocol):
     async def positions(self, consumer: str) -> "list[Position]":
         """How far a consumer got in every aggregate."""
 
+    async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
+        """Which projectors have taken an event in, and when where it was the last one."""
+
     async def dead_letters(
         self, domain: str | None = None, component: str | None = None
     ) -> "list[DeadLetterRow]":

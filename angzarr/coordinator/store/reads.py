@@ -240,6 +240,16 @@ def positions(connection: sqlite3.Connection, consumer: str) -> list[Position]:
     return [Position(consumer, Key(*row[:3]), row[3], bool(row[4])) for row in rows]
 
 
+def projected(connection: sqlite3.Connection, key: Key, sequence: int) -> dict[str, int | None]:
+    """Which projectors have taken an event in, and when where it was the last one they took of its aggregate."""
+    rows = connection.execute(
+        f"SELECT consumer, sequence, updated_at FROM positions WHERE {_AGGREGATE} AND sequence >= ?"
+        " AND consumer LIKE 'projector:%' ORDER BY consumer",
+        (*key, sequence),
+    )
+    return {row[0].removeprefix("projector:"): row[2] if row[1] == sequence else None for row in rows}
+
+
 def dead_letters(
     connection: sqlite3.Connection, domain: str | None = None, component: str | None = None
 ) -> list[DeadLetterRow]:

@@ -119,6 +119,17 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migr
         StoreOpenError: STORE_SCHEMA_NEWER, it is of a newer version than this angzarr knows; STORE_FOREIGN, it is
             another program's.
     """
+    version = check(connection, path, migrations)
+    for number, migration in enumerate(migrations[version:], version + 1):
+        _step(connection, number, migration)
+
+
+def check(connection: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """The database's version, if this angzarr can use it.
+
+    Raises:
+        StoreOpenError: STORE_SCHEMA_NEWER or STORE_FOREIGN, as for ``migrate``.
+    """
     version = schema_version(connection)
     _check_owner(connection, path, version)
     if version > len(migrations):
@@ -128,8 +139,7 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migr
             code=errors.STORE_SCHEMA_NEWER,
             details={"path": path, "version": version, "supported": len(migrations)},
         )
-    for number, migration in enumerate(migrations[version:], version + 1):
-        _step(connection, number, migration)
+    return version
 
 
 def _check_owner(connection: sqlite3.Connection, path: str, version: int) -> None:

@@ -99,6 +99,31 @@ class SqliteStore:
         if self._lock is not None:
             self._lock.release()
 
+    async def open_for_reading(self) -> None:
+        """Open it beside the coordinator that has it, to ask questions only.
+
+        Raises:
+            StoreOpenError: STORE_UNWRITABLE, there is no such file; STORE_NOT_SQLITE; STORE_FOREIGN;
+                STORE_SCHEMA_NEWER.
+        """
+        reader = Reader("angzarr-store-reader", self._connect_for_reading, self.path)
+        await reader.start()
+        self._readers.append(reader)
+
+    def _connect_for_reading(self) -> sqlite3.Connection:
+        _check_header(Path(self.path))
+        try:
+            connection = sqlite3.connect(
+                f"{Path(self.path).absolute().as_uri()}?mode=ro",
+                timeout=self._config.busy_timeout,
+                isolation_level=None,
+                uri=True,
+            )
+            schema.check(connection, self.path)
+        except sqlite3.DatabaseError as error:
+            raise self._open_error(error) from error
+        return connection
+
     def _prepare_file(self) -> FileLock:
         path = Path(self.path)
         lock = FileLock(path)
@@ -220,6 +245,9 @@ class SqliteStore:
 
     async def positions(self, consumer: str) -> "list[Position]":
         return await self._read(lambda connection: reads.positions(connection, consumer))
+
+    async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
+        return await self._read(lambda connection: reads.projected(connection, key, sequence))
 
     async def dead_letters(
         self, domain: str | None = None, component: str | None = None

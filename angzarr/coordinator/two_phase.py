@@ -1,0 +1,112 @@
+"""Two-phase pages: pending while their cascade runs, then confirmed or revoked, all of them together."""
+
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from angzarr.coordinator import books
+from angzarr.coordinator.commits import Commit, Flow
+from angzarr.coordinator.engine import Engine, new_events
+from angzarr.coordinator.errors import ConflictError
+from angzarr.coordinator.store.records import Append, EndCascade, Key, Operation
+from angzarr.log import get_logger
+from angzarr.messages import (
+    Confirmation,
+    EventBook,
+    EventPage,
+    PageHeader,
+    Revocation,
+    now,
+    pack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ATTEMPTS = 10
+_log = get_logger(__name__)
+
+
+class TwoPhase:
+    """The cascades under way.
+
+    A cascade ends when no request and no step of a reaction belongs to it any more: confirmed, or revoked if a request
+    failed.
+    """
+
+    def __init__(self, engine: Engine, steps_left: "Callable[[str], bool]") -> None:
+        self._engine = engine
+        self._steps_left = steps_left
+        self._requests: Counter[str] = Counter()
+        self._failed: dict[str, str] = {}
+
+    def begin(self, cascade_id: str) -> None:
+        """A request of the cascade begins."""
+        self._requests[cascade_id] += 1
+
+    async def request_done(self, cascade_id: str, failure: str = "") -> None:
+        """A request of the cascade has ended, with what it failed for."""
+        self._requests[cascade_id] -= 1
+        if failure:
+            self._failed[cascade_id] = failure
+        await self.settle(cascade_id)
+
+    async def settle(self, cascade_id: str) -> None:
+        """End the cascade if nothing of it runs any more; nothing to do without one."""
+        if not cascade_id or self._requests[cascade_id] > 0:
+            return
+        failure = self._failed.get(cascade_id, "")
+        if not failure and self._steps_left(cascade_id):
+            return
+        del self._requests[cascade_id]
+        self._failed.pop(cascade_id, None)
+        await self.end(cascade_id, failure)
+
+    async def revoke_all(self) -> None:
+        """Revoke what an earlier process left pending."""
+        for cascade_id in {found[0] for found in await self._engine.store.pending_cascades()}:
+            await self.end(cascade_id, "the coordinator was stopped before the cascade ended")
+
+    async def end(self, cascade_id: str, failure: str) -> None:
+        """Write Confirmation or, with a failure, Revocation to every aggregate of the cascade."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._end(cascade_id, failure)
+            except ConflictError:
+                continue
+        _log.error("cascade_not_ended", cascade_id=cascade_id)
+
+    async def _end(self, cascade_id: str, failure: str) -> None:
+        pages: dict[Key, list[int]] = {}
+        for found, key, sequence in await self._engine.store.pending_cascades():
+            if found == cascade_id:
+                pages.setdefault(key, []).append(sequence)
+        if not pages:
+            return
+        async with AsyncExitStack() as locks:
+            for key in sorted(pages):
+                await locks.enter_async_context(self._engine.locks.hold(key))
+            commits = [
+                await self._closing(key, numbers, cascade_id, failure) for key, numbers in pages.items()
+            ]
+            unit: list[Operation] = [EndCascade(cascade_id, confirmed=not failure)]
+            unit += (Append(commit.key, tuple(new_events(commit.stored))) for commit in commits)
+            results = await self._engine.store.submit(unit)
+            for commit, position in zip(commits, results[1:], strict=True):
+                commit.position = position
+                self._engine.forget(commit.key)
+                self._engine.fan_out.committed(commit)
+            self._engine.fan_out.cascade_ended()
+
+    async def _closing(self, key: Key, sequences: list[int], cascade_id: str, failure: str) -> Commit:
+        target = books.cover_of(key)
+        if failure:
+            event = pack(
+                Revocation(target=target, sequences=sequences, cascade_id=cascade_id, reason=failure)
+            )
+        else:
+            event = pack(Confirmation(target=target, sequences=sequences, cascade_id=cascade_id))
+        sequence = await self._engine.store.next_sequence(key)
+        page = EventPage(header=PageHeader(sequence=sequence), created_at=now(), event=event)
+        book = EventBook(cover=target, pages=[page], next_sequence=sequence + 1)
+        return Commit(key, book, books.stored([page]), Flow())
