@@ -33,6 +33,7 @@ GRPC_ERROR = "grpc error"
 INVALID_TRANSPORT_MODE = "invalid transport mode env value"
 INVALID_PORT = "invalid port env value"
 STREAM_LIMIT_EXCEEDED = "server stream exceeded the configured maximum"
+CIRCUIT_OPEN = "not tried: the circuit breaker of the endpoint is open"
 
 # Dispatch
 HANDLER_WRONG_RESPONSE_KIND = "handler returned wrong response kind"
