@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
+from typing import TypeVar
 
 from examples.poker.rules.cards import UNKNOWN
 from examples.poker.rules.illegal import IllegalAction
@@ -40,6 +41,17 @@ class ForcedBet(Enum):
     BLIND = "blind"
 
 
+S = TypeVar("S", bound="Seat | Hand")
+
+
+def _with_lists_of_its_own(record: S) -> S:
+    clone = record.__new__(type(record))
+    clone.__dict__ = {
+        name: value.copy() if type(value) is list else value for name, value in record.__dict__.items()
+    }
+    return clone
+
+
 @dataclass
 class Seat:
     """One player in one hand.
@@ -63,7 +75,7 @@ class Seat:
     shown: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Due:
     """A forced bet that is still to be posted."""
 
@@ -98,6 +110,12 @@ class Hand:
     to_act: list[int] = field(default_factory=list)
     settled: bool = False
     history: list[str] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: object) -> "Hand":
+        """The same as copy.deepcopy would find, but in a tenth of the time: coordinators copy the states they keep."""
+        hand = _with_lists_of_its_own(self)
+        hand.seats = [_with_lists_of_its_own(seat) for seat in self.seats]
+        return hand
 
     def seat(self, number: int) -> Seat:
         """The seat of a number; IndexError when there is none."""
