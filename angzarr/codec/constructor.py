@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from betterproto import PLACEHOLDER
+from betterproto import PLACEHOLDER, Message
 
 from angzarr.codec.attributes import mark_if_contentless
-from angzarr.codec.layout import GROUPS, ON_WIRE, UNKNOWN, set_dict
+from angzarr.codec.fields import Field
+from angzarr.codec.layout import GROUPS, ON_WIRE, UNKNOWN
 from angzarr.codec.source import Source
 
 if TYPE_CHECKING:
@@ -15,39 +16,45 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_constructor"]
 
-# A field may have any name but these: betterproto gives no field a name that begins with an underscore
-# and ends with two.
-_NAMES = {"_unset__": PLACEHOLDER, "_set_dict__": set_dict, "_mark__": mark_if_contentless}
-
 
 def compile_constructor(schema: "Schema") -> Callable[..., None]:
     """An ``__init__`` that stores what it is given and nothing else; of a oneof's members the last one counts."""
+    # no field has a name that begins with an underscore and ends with two
+    globals_ = {"_unset__": PLACEHOLDER, "_mark__": mark_if_contentless, "_forget__": _forget}
     names = [field.name for field in dataclasses.fields(cast("Any", schema.cls))]
-    source = Source("__init__", dict(_NAMES))
+    source = Source("__init__", globals_)
     parameters = "".join(f", {name}={_default(schema, name)}" for name in names)
+    native = schema.stores_natively
     with source.block(f"def __init__(_self__{parameters}):"):
-        source("_values__ = {}")
+        source("pass" if native else "_values__ = _self__.__dict__")
         earlier: set[str] = set()
         for name in names:
             with source.block(f"if {name} is not {_default(schema, name)}:"):
-                for sibling in schema.by_name[name].siblings:
-                    if sibling in earlier:
-                        source(f"_values__.pop({sibling!r}, None)")
-                source(f"_values__[{name!r}] = {name}")
-                if schema.by_name[name].contentless:
-                    source(f"_mark__({name})")
+                _write_store(source, schema.by_name[name], earlier, native)
             earlier.add(name)
-        source("_set_dict__(_self__, _values__)")
-        if "__post_init__" in vars(
-            schema.cls
-        ):  # a deprecated class warns there, and betterproto's notes follow
-            source("_self__.__post_init__()")
-            with source.block(f"for _key__ in {(ON_WIRE, UNKNOWN, GROUPS)!r}:"):
-                source("_values__.pop(_key__, None)")
+        if "__post_init__" in vars(schema.cls):  # a deprecated class warns there; betterproto's notes follow
+            source("_self__.__post_init__()", f"_forget__(_self__, {(ON_WIRE, UNKNOWN, GROUPS)!r})")
     constructor = source.compile(f"{schema.cls.__name__} constructor")
     constructor.__qualname__ = f"{schema.cls.__qualname__}.__init__"
     constructor.__module__ = schema.cls.__module__
     return constructor
+
+
+def _write_store(source: Source, field: Field, earlier: set[str], native: bool) -> None:
+    if native:
+        source(f"_self__.{field.name} = {field.name}")
+        return
+    for sibling in field.siblings:
+        if sibling in earlier:
+            source(f"_values__.pop({sibling!r}, None)")
+    source(f"_values__[{field.name!r}] = {field.name}")
+    if field.contentless:
+        source(f"_mark__({field.name})")
+
+
+def _forget(message: Message, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        message.__dict__.pop(key, None)
 
 
 def _default(schema: "Schema", name: str) -> str:

@@ -16,13 +16,22 @@ from angzarr.codec.general import SchemaOf, element_reader, entry_reader, fill, 
 from angzarr.codec.layout import MARK
 from angzarr.codec.source import Source, linked
 from angzarr.codec.wellknown import check_moment, resolve_or_keep
-from angzarr.codec.wire import LENGTH, MAX_DEPTH, TOO_DEEP, TRUNCATED, read_size, tag_bytes
+from angzarr.codec.wire import LENGTH, MAX_DEPTH, TOO_DEEP, TRUNCATED, read_size, read_varint, tag_bytes
 from angzarr.errors import DecodeError
 
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
 __all__ = ["compile_parser"]
+
+_FROM_VARINT = {"bool": "v != 0", "sint32": "v >> 1 ^ -(v & 1)", "sint64": "v >> 1 ^ -(v & 1)"}
+_WRAPPED = {
+    "int32": ("v &= 4294967295", "v -= (v & 2147483648) << 1"),
+    "int64": ("v -= (v & 9223372036854775808) << 1",),
+    "uint32": ("v &= 4294967295",),
+    "sint32": ("v &= 4294967295",),
+}
+"""What a varint of several bytes needs: to be cut to its type's width and get its sign."""
 
 _NEXT = "t = b[i] if i < e else 0"
 
@@ -84,6 +93,7 @@ class _Writer:
             "finish": _finisher(schema),
             "new": object.__new__,
             "read_size": read_size,
+            "read_varint": read_varint,
             "read_wrapped": read_wrapped,
             "resolve": resolve_or_keep,
         }
@@ -200,19 +210,12 @@ class _Writer:
 
     def _write_varint(self, kind: str, skipped: int, store: str) -> None:
         source = self.source
-        self._names[f"read_{kind}"] = scalars.READERS[kind]
-        small = {"bool": "v != 0", "sint32": "v >> 1 ^ -(v & 1)", "sint64": "v >> 1 ^ -(v & 1)"}.get(
-            kind, "v"
-        )
         source(f"v = b[i + {skipped}]")
         with source.block("if v < 128:"):
-            source(store.format(small), f"i += {skipped + 1}")
+            source(f"i += {skipped + 1}")
         with source.block("else:"):
-            source(f"w = b[i + {skipped + 1}]")
-            with source.block("if w < 128:"):
-                source("v += (w << 7) - 128", store.format(small), f"i += {skipped + 2}")
-            with source.block("else:"):
-                source(f"v, i = read_{kind}(b, i + {skipped})", store.format("v"))
+            source(f"v, i = read_varint(b, i + {skipped})", *_WRAPPED.get(kind, ()))
+        source(store.format(_FROM_VARINT.get(kind, "v")))
 
 
 def _tag_test(tag: bytes) -> str:

@@ -106,27 +106,32 @@ _RANGES |= {"sint64": _RANGES["int64"], "sfixed64": _RANGES["int64"]}
 _RANGES |= {"fixed32": _RANGES["uint32"], "fixed64": _RANGES["uint64"]}
 
 
-def _checked(kind: str, value: Any) -> int:
+def _checked(kind: str, low: int, high: int, value: Any) -> int:
+    if type(value) is int and low <= value < high:
+        return value
     try:
         number: int = value.__index__()
     except AttributeError:
         raise EncodeError(f"{kind} expected, got {value!r} of type {type(value).__name__}") from None
-    low, high = _RANGES[kind]
     if not low <= number < high:
         raise EncodeError(f"{number} is out of range for {kind} ({low} to {high - 1})")
     return number
 
 
 def _varint_writer(kind: str) -> Writer:
+    low, high = _RANGES[kind]
+
     def write(value: Any) -> bytes:
-        return write_varint(_checked(kind, value) & 0xFFFFFFFFFFFFFFFF)
+        return write_varint(_checked(kind, low, high, value) & 0xFFFFFFFFFFFFFFFF)
 
     return write
 
 
 def _zigzag_writer(kind: str) -> Writer:
+    low, high = _RANGES[kind]
+
     def write(value: Any) -> bytes:
-        number = _checked(kind, value)
+        number = _checked(kind, low, high, value)
         return write_varint(number << 1 if number >= 0 else ~(number << 1))
 
     return write
@@ -134,9 +139,10 @@ def _zigzag_writer(kind: str) -> Writer:
 
 def _fixed_writer(kind: str) -> Writer:
     pack = _packers[kind]
+    low, high = _RANGES[kind]
 
     def write(value: Any) -> bytes:
-        return pack(_checked(kind, value))
+        return pack(_checked(kind, low, high, value))
 
     return write
 

@@ -16,7 +16,7 @@ from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, WRAPPER, Element,
 from angzarr.codec.general import SchemaOf
 from angzarr.codec.layout import UNKNOWN
 from angzarr.codec.source import Source, linked
-from angzarr.codec.wire import LENGTH, tag_bytes, write_varint
+from angzarr.codec.wire import LENGTH, short_varints, tag_bytes, write_varint
 from angzarr.errors import EncodeError
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ def _prefixes(tag: bytes) -> list[bytes]:
 
 def compile_serialiser(schema: "Schema", schema_of: SchemaOf) -> Callable[[dict[str, Any]], bytes]:
     """The serialiser of a class: from the ``__dict__`` of a message to its encoding."""
-    source = Source("serialise", {"UNENCODABLE": UNENCODABLE, "as_list": _as_list, "varint": write_varint})
+    names = {
+        "UNENCODABLE": UNENCODABLE,
+        "as_list": _as_list,
+        "short": short_varints(),
+        "varint": write_varint,
+    }
+    source = Source("serialise", names)
     with source.block("def serialise(d):"):
         source("out = []")
         with source.block("try:"):
@@ -79,7 +85,7 @@ def _write_value(source: Source, field: Field, element: Element, schema_of: Sche
     if element.wire_type == LENGTH:
         _write_payload(source, field, element, schema_of)
         source.names[f"head_{field.number}"] = _prefixes(tag)
-        head = f"head_{field.number}[n] if n < 128 else {tag!r} + varint(n)"
+        head = f"head_{field.number}[n] if n < 128 else {tag!r} + (short[n] if n < 16384 else varint(n))"
         with source.block(_if_written(field)):
             source("n = len(p)", f"out.append({head})", "out.append(p)")
         return
@@ -88,7 +94,8 @@ def _write_value(source: Source, field: Field, element: Element, schema_of: Sche
         source(f"out.append({tag!r} + write_{kind}(v))")
     else:
         source.names[f"small_{field.number}"] = _prefixes(tag)
-        source(f"out.append(small_{field.number}[v] if 0 <= v < 128 else {tag!r} + write_{kind}(v))")
+        longer = f"{tag!r} + (short[v] if 0 <= v < 16384 else write_{kind}(v))"
+        source(f"out.append(small_{field.number}[v] if 0 <= v < 128 else {longer})")
 
 
 def _write_payload(source: Source, field: Field, element: Element, schema_of: SchemaOf) -> None:
@@ -104,7 +111,10 @@ def _write_payload(source: Source, field: Field, element: Element, schema_of: Sc
         _write_message(source, field, element, schema_of)
     else:
         source.names[f"write_{field.number}"] = element_writer(element, schema_of)
-        source(f"p = write_{field.number}(v)")
+        unread = (
+            "b''.join(v) if type(v) is list else " if kind in (TIMESTAMP, DURATION) and field.singular else ""
+        )
+        source(f"p = {unread}write_{field.number}(v)")
 
 
 def _write_message(source: Source, field: Field, element: Element, schema_of: SchemaOf) -> None:

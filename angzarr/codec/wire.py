@@ -5,6 +5,8 @@ the end of an enclosing message, never past the buffer's (that is an IndexError)
 with the message's end. What counts as malformed is what google.protobuf counts as malformed.
 """
 
+import functools
+
 from angzarr.errors import DecodeError
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "read_size",
     "read_tag",
     "read_varint",
+    "short_varints",
     "skip",
     "tag_bytes",
     "write_varint",
@@ -44,18 +47,26 @@ def read_varint(b: bytes, i: int) -> tuple[int, int]:
         IndexError: the buffer ends first.
     """
     value = b[i]
-    i += 1
     if value < 128:
-        return value, i
-    value &= 127
-    shift = 7
-    while shift < 70:
+        return value, i + 1
+    byte = b[i + 1]
+    if byte < 128:
+        return value + (byte << 7) - 128, i + 2
+    value += (byte << 7) - 128
+    byte = b[i + 2]
+    if byte < 128:
+        return value + (byte << 14) - 16384, i + 3
+    return _read_long(b, i + 3, value + (byte << 14) - 16384 - 2097152)
+
+
+def _read_long(b: bytes, i: int, value: int) -> tuple[int, int]:
+    """Go on with a varint of which three bytes have been read."""
+    for shift in range(21, 70, 7):
         byte = b[i]
         i += 1
         if byte < 128:
             return (value | byte << shift) & _MASK64, i
         value |= (byte & 127) << shift
-        shift += 7
     raise DecodeError("a varint has more than ten bytes")
 
 
@@ -156,13 +167,16 @@ def _skip_group(b: bytes, i: int, end: int, tag: int, depth: int) -> int:
 def write_varint(value: int) -> bytes:
     """Encode an unsigned integer below 2**64."""
     if value < 128:
-        return _ONE_BYTE[value]
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        return _LAST[value]
+    if value < 16384:
+        return _MORE[value & 127] + _LAST[value >> 7]
+    return _MORE[value & 127] + _MORE[value >> 7 & 127] + write_varint(value >> 14)
+
+
+@functools.cache
+def short_varints() -> list[bytes]:
+    """The encodings of all numbers that take one or two bytes."""
+    return [write_varint(value) for value in range(16384)]
 
 
 def tag_bytes(number: int, wire_type: int) -> bytes:
@@ -170,4 +184,5 @@ def tag_bytes(number: int, wire_type: int) -> bytes:
     return write_varint(number << 3 | wire_type)
 
 
-_ONE_BYTE = [bytes((value,)) for value in range(128)]
+_LAST = [bytes((bits,)) for bits in range(128)]
+_MORE = [bytes((bits | 128,)) for bits in range(128)]
