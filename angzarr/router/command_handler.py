@@ -1,14 +1,16 @@
 """Commands in, events out: the router of command handlers."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import betterproto
 from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import CommandRejectedError, DispatchError
+from angzarr.errors import CommandRejectedError, DecodeError, DispatchError
 from angzarr.messages import (
+    TYPE_URL_PREFIX,
     BusinessResponse,
     CommandBook,
     ContextualCommand,
@@ -17,6 +19,8 @@ from angzarr.messages import (
     FactRequest,
     ReplayRequest,
     ReplayResponse,
+    RevocationResponse,
+    Snapshot,
     any_of,
     framework_name,
     has_field,
@@ -25,15 +29,23 @@ from angzarr.messages import (
 )
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
-from angzarr.router.context import bound
+from angzarr.router.context import bind, bound
 from angzarr.router.emission import Emission
 from angzarr.router.faults import decode_payload, explain, wrong_request, wrong_return
+from angzarr.router.raw.answer import business_response
+from angzarr.router.raw.commands import commands_at
+from angzarr.router.raw.history import RawHistory
+from angzarr.router.raw.scan import split_request
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import Answer, read_refusal, sort_answer
 from angzarr.router.requests import BookHistory, CommandView, History, require_commands
 from angzarr.router.state import Fold, snapshot_of
 
 __all__ = ["CommandHandlerRouter"]
+
+CommandTable: TypeAlias = "dict[str, tuple[Handler, Method, type[betterproto.Message]]]"
+_RESPONSES = frozenset({BusinessResponse, RevocationResponse})
+_NO_COMMANDS: CommandTable = {}
 
 
 class Handler:
@@ -52,9 +64,16 @@ class Session:
     def __init__(self, command: CommandView, history: History) -> None:
         self.command = command
         self.history = history
-        self.emission = Emission(history.next_sequence)
         self.last: tuple[Handler, Any] | None = None
+        self._emission: Emission | None = None
         self._states: dict[int, tuple[Any, int]] = {}
+
+    @property
+    def emission(self) -> Emission:
+        """The events so far. A raw history knows its next sequence once it was folded, so this comes after that."""
+        if self._emission is None:
+            self._emission = Emission(self.history.next_sequence)
+        return self._emission
 
     def state(self, handler: Handler, instance: Any) -> Any:
         """The state after the history and the events so far."""
@@ -63,9 +82,11 @@ class Session:
             state, applied = self.history.fold(handler.fold, instance), 0
         else:
             state, applied = known
-        for type_url, value in self.emission.payloads(applied):
-            state = handler.fold.apply(instance, state, type_url, value)
-        self._states[id(handler)] = (state, len(self.emission.items))
+        emission = self.emission
+        if len(emission.items) > applied:
+            for type_url, value in emission.payloads(applied):
+                state = handler.fold.apply(instance, state, type_url, value)
+        self._states[id(handler)] = (state, len(emission.items))
         self.last = (handler, instance)
         return state
 
@@ -96,11 +117,7 @@ class CommandHandlerRouter(BuiltRouter):
     ) -> None:
         super().__init__(factories, **options)
         self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self._entries)
-        self._commands: dict[str, dict[str, tuple[Handler, Method]]] = {}
-        for handler in self._handlers:
-            table = self._commands.setdefault(handler.info.domain, {})
-            for name, methods in handler.compiled.handles.items():
-                table.setdefault(name, (handler, methods[0]))
+        self._commands = _command_tables(self._handlers)
 
     def supports_handle_fact(self) -> bool:
         """Whether some class has a ``@handles_fact`` method."""
@@ -142,37 +159,81 @@ class CommandHandlerRouter(BuiltRouter):
             command: the command book.
             history: what gives the state before it.
         """
-        view = require_commands(command)
-        with bound(view.cover()):
-            session = Session(view, history)
+        session = Session(require_commands(command), history)
+        answer = await self._decide(session)
+        return BusinessResponse(events=self._book(session)) if answer is None else answer
+
+    async def dispatch_bytes(self, data: bytes) -> bytes:
+        """``dispatch`` from bytes to bytes: of the history, only events that have an applier become objects.
+
+        Args:
+            data: an encoded ContextualCommand.
+
+        Returns:
+            The encoded BusinessResponse.
+
+        Raises:
+            DecodeError: ``data`` is malformed; else as ``dispatch``.
+        """
+        spans = split_request(data)
+        if spans is None or spans[1] is None:
+            return await super().dispatch_bytes(data)
+        events, (start, end) = spans[0], spans[1]
+        history = BookHistory(None) if events is None else RawHistory(data, *events)
+        try:
+            session = Session(commands_at(data, start, end), history)
             answer = await self._decide(session)
-            return BusinessResponse(events=self._book(session)) if answer is None else answer
+        except Exception as error:
+            if isinstance(error, DecodeError) or not history.is_read:
+                codec.decode(ContextualCommand, data)
+            raise
+        return self._encoded(session) if answer is None else codec.encode(answer)
 
     async def _decide(self, session: Session) -> BusinessResponse | None:
         """Handle every page; None when there is nothing but events."""
-        for type_url, value in session.command.payloads:
-            if framework_name(type_url) == "Notification":
-                answer = await self._handle_rejection(session, type_url, value)
-            else:
-                answer = await self._handle_command(session, type_url, value)
-            if answer.revocation is not None:
-                return BusinessResponse(revocation=answer.revocation)
-            if answer.notification is not None:
-                return BusinessResponse(notification=answer.notification)
+        command = session.command
+        restore = bind(command.domain, command.root, command.correlation_id)
+        try:
+            for type_url, value in command.payloads:
+                answer = await self._handle(session, type_url, value)
+                if answer is None:
+                    continue
+                if answer.revocation is not None:
+                    return BusinessResponse(revocation=answer.revocation)
+                if answer.notification is not None:
+                    return BusinessResponse(notification=answer.notification)
+        finally:
+            restore()
         return None
 
-    async def _handle_command(self, session: Session, type_url: str, value: bytes) -> Answer:
+    async def _handle(self, session: Session, type_url: str, value: bytes) -> Answer | None:
+        """Handle one page; None when it gave nothing but events."""
         domain = session.command.domain
-        found = self._commands.get(domain, {}).get(type_name_from_url(type_url))
-        if found is None or found[1].message is None:
+        table = self._commands.get(domain, _NO_COMMANDS)
+        found = table.get(type_url)
+        if found is None and framework_name(type_url) == "Notification":
+            return await self._handle_rejection(session, type_url, value)
+        found = found or table.get(type_name_from_url(type_url))
+        if found is None:
             raise DispatchError(
                 Status.INVALID_ARGUMENT,
                 messages.NO_HANDLER_REGISTERED,
                 error_code=codes.NO_HANDLER_REGISTERED,
                 extras={keys.DOMAIN: domain, keys.TYPE_URL: type_url},
             )
-        handler, method = found
-        command = decode_payload(found[1].message, type_url, value)
+        handler, method, message = found
+        return await self._handle_command(session, handler, method, message, type_url, value)
+
+    async def _handle_command(
+        self,
+        session: Session,
+        handler: Handler,
+        method: Method,
+        message: type[betterproto.Message],
+        type_url: str,
+        value: bytes,
+    ) -> Answer | None:
+        command = decode_payload(message, type_url, value)
         try:
             instance = await self._instance(handler.factory)
             standard = (command, session.state(handler, instance), session.emission.next_sequence)
@@ -201,6 +262,8 @@ class CommandHandlerRouter(BuiltRouter):
                 except Exception as error:
                     explain(error, method, type_url, session.command.cover())
                     raise
+                if answer is None:
+                    continue
                 if others.revocation is None:
                     others.revocation = answer.revocation
                 if others.notification is None:
@@ -209,12 +272,29 @@ class CommandHandlerRouter(BuiltRouter):
 
     def _book(self, session: Session) -> EventBook:
         book = session.emission.book(session.command.cover())
-        if session.last is not None and session.emission.snapshot is None:
-            handler, instance = session.last
-            if _snapshot_is_due(handler.info.snapshot_every, session):
-                book.snapshot.sequence = session.emission.next_sequence - 1
-                book.snapshot.state = pack(session.folded_anew(handler, instance))
+        snapshot = self._snapshot(session)
+        if snapshot is not None:
+            book.snapshot = snapshot
         return book
+
+    def _encoded(self, session: Session) -> bytes:
+        emission = session.emission
+        snapshot = self._snapshot(session) if emission.snapshot is None else emission.snapshot
+        return business_response(
+            emission,
+            session.command.cover_bytes() if emission.cover is None else codec.encode(emission.cover),
+            None if snapshot is None else codec.encode(snapshot),
+        )
+
+    def _snapshot(self, session: Session) -> Snapshot | None:
+        """A snapshot after the new events, when one is due and no handler made its own."""
+        if session.last is None or session.emission.snapshot is not None:
+            return None
+        handler, instance = session.last
+        if not _snapshot_is_due(handler.info.snapshot_every, session):
+            return None
+        state = session.folded_anew(handler, instance)
+        return Snapshot(sequence=session.emission.next_sequence - 1, state=pack(state))
 
     async def dispatch_fact(self, request: FactRequest) -> EventBook:
         """Hand facts to every ``@handles_fact`` method of their type; facts that nobody handles are left out.
@@ -296,8 +376,23 @@ class CommandHandlerRouter(BuiltRouter):
         return ReplayResponse(state=pack(state))
 
 
-def _absorb(emission: Emission, method: Method, result: object, *, rejection: bool) -> Answer:
-    """Take the events of a result; what is left in the answer are the other arms."""
+def _command_tables(handlers: Sequence[Handler]) -> dict[str, CommandTable]:
+    """Domain → what a command may be called, with our prefix and bare → its handler. Notifications are no commands."""
+    tables: dict[str, CommandTable] = {}
+    for handler in handlers:
+        table = tables.setdefault(handler.info.domain, {})
+        for name, (method, *_) in handler.compiled.handles.items():
+            if method.message is not None and framework_name(name) != "Notification":
+                table.setdefault(name, (handler, method, method.message))
+                table.setdefault(TYPE_URL_PREFIX + name, (handler, method, method.message))
+    return tables
+
+
+def _absorb(emission: Emission, method: Method, result: object, *, rejection: bool) -> Answer | None:
+    """Take the events of a result; None when that was all, else the answer with its other arms."""
+    if result is None or (isinstance(result, betterproto.Message) and type(result) not in _RESPONSES):
+        emission.add(method, result)
+        return None
     answer = sort_answer(result)
     if not rejection and answer.result is None and not isinstance(result, BusinessResponse | None):
         raise wrong_return(method, result)
@@ -309,7 +404,7 @@ def _absorb(emission: Emission, method: Method, result: object, *, rejection: bo
 
 def _only_events(emission: Emission, method: Method, result: object) -> None:
     answer = _absorb(emission, method, result, rejection=False)
-    if answer.revocation is not None or answer.notification is not None:
+    if answer is not None and (answer.revocation is not None or answer.notification is not None):
         raise wrong_return(method, result)
 
 

@@ -1,9 +1,8 @@
 """The events a request produces, stamped: sequence, time, and in the end the book's cover and next sequence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import betterproto
 
@@ -25,8 +24,7 @@ from angzarr.router.calls import Method
 from angzarr.router.faults import wrong_return
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event to be stored: its sequence, type URL and bytes."""
 
     sequence: int

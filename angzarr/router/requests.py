@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from angzarr import codec
 from angzarr.error_codes import codes, messages
 from angzarr.messages import CommandBook, Cover, EventBook, any_of
 from angzarr.router.faults import malformed
@@ -13,16 +14,23 @@ class CommandView(Protocol):
     """A command book: whose it is, and the payloads of its pages."""
 
     domain: str
+    root: bytes
+    correlation_id: str
     payloads: Sequence[tuple[str, bytes]]
 
     def cover(self) -> Cover:
         """The book's cover."""
 
+    def cover_bytes(self) -> bytes:
+        """The same, encoded."""
+
 
 class History(Protocol):
     """The events so far."""
 
-    next_sequence: int
+    @property
+    def next_sequence(self) -> int:
+        """Sequence of the next event."""
 
     @property
     def snapshot_sequence(self) -> int | None:
@@ -38,6 +46,7 @@ class BookHistory:
     def __init__(self, book: EventBook | None) -> None:
         self._book = book
         self.next_sequence = 0 if book is None else book.next_sequence
+        self.is_read = True
 
     @property
     def snapshot_sequence(self) -> int | None:
@@ -52,12 +61,18 @@ class BookCommands:
     """A command book, as a message."""
 
     def __init__(self, book: CommandBook, payloads: Sequence[tuple[str, bytes]]) -> None:
-        self.domain = book.cover.domain
+        cover = book.cover
+        self.domain = cover.domain
+        self.root = cover.root.value
+        self.correlation_id = cover.correlation_id
         self.payloads = payloads
         self._book = book
 
     def cover(self) -> Cover:
         return self._book.cover
+
+    def cover_bytes(self) -> bytes:
+        return codec.encode(self._book.cover)
 
 
 def require_commands(book: CommandBook) -> BookCommands:

@@ -91,18 +91,35 @@ class Fold:
             return state
         event = decode_payload(method.message, type_url, value)
         try:
-            result = getattr(instance, method.name)(*(state, event)[: method.takes])
+            result = self.bound(method, instance)(state, event)
         except Exception as error:
-            error.add_note(f"raised by {method}, applying {type_name_from_url(type_url)}")
+            note_applier(error, method, type_url)
             raise
-        return self._after(method, state, result)
+        return self.after(method, state, result)
 
-    def _after(self, method: Method, state: Any, result: Any) -> Any:
+    def bound(self, method: Method, instance: Any) -> Callable[[Any, Any], Any]:
+        """The applier of an instance, as a function of state and event."""
+        function: Callable[..., Any] = getattr(instance, method.name)
+        if method.takes == 2:
+            return function
+        return lambda *given: function(*given[: method.takes])
+
+    def after(self, method: Method, state: Any, result: Any) -> Any:
+        """The state after an applier returned ``result``.
+
+        Raises:
+            DispatchError: HANDLER_WRONG_RESPONSE_KIND, it is neither None nor a state.
+        """
         if result is None:
             return state
         if isinstance(result, (type(state), self.state_type)):
             return result
         raise wrong_return(method, result)
+
+
+def note_applier(error: Exception, method: Method, type_url: str) -> None:
+    """Note on what an applier raised which applier it was, and of which event."""
+    error.add_note(f"raised by {method}, applying {type_name_from_url(type_url)}")
 
 
 def snapshot_of(book: EventBook) -> Snapshot | None:

@@ -1,0 +1,70 @@
+"""The answer of a command handler, put together as bytes: covers are copied, not encoded again."""
+
+from datetime import UTC, datetime
+
+from angzarr import codec
+from angzarr.codec.wire import write_varint
+from angzarr.messages import EventPage
+from angzarr.router.emission import Emission, NewEvent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def business_response(emission: Emission, cover: bytes | None, snapshot: bytes | None) -> bytes:
+    """An encoded BusinessResponse with the events collected.
+
+    Args:
+        emission: the events.
+        cover: the encoded cover of the answer; None for none.
+        snapshot: the encoded snapshot; None for none.
+    """
+    parts = [] if cover is None else [b"\x0a", write_varint(len(cover)), cover]
+    if snapshot is not None:
+        parts += (b"\x12", write_varint(len(snapshot)), snapshot)
+    if emission.items:
+        created_at = _timestamp(emission.created_at)
+        for item in emission.items:
+            page = _new_page(item, created_at) if type(item) is NewEvent else _page(item)
+            parts += (b"\x1a", write_varint(len(page)), page)
+    if emission.next_sequence:
+        parts += (b"\x30", write_varint(emission.next_sequence))
+    book = b"".join(parts)
+    return b"".join((b"\x0a", write_varint(len(book)), book))
+
+
+def _page(item: EventPage | NewEvent) -> bytes:
+    assert isinstance(item, EventPage)
+    return codec.encode(item)
+
+
+def _new_page(event: NewEvent, created_at: bytes) -> bytes:
+    """header { sequence } created_at { … } event { type_url value }."""
+    sequence = write_varint(event.sequence)
+    url = event.type_url.encode()
+    value = event.value
+    packed = [b"\x0a", write_varint(len(url)), url]
+    if value:
+        packed += (b"\x12", write_varint(len(value)), value)
+    body = b"".join(packed)
+    return b"".join(
+        (
+            b"\x0a",
+            write_varint(1 + len(sequence)),
+            b"\x08",
+            sequence,
+            created_at,
+            b"\x1a",
+            write_varint(len(body)),
+            body,
+        )
+    )
+
+
+def _timestamp(at: datetime) -> bytes:
+    """The field ``created_at`` of a page, tag and length included."""
+    since = at - _EPOCH
+    seconds = since.days * 86400 + since.seconds
+    body = b"\x08" + write_varint(seconds & 0xFFFFFFFFFFFFFFFF) if seconds else b""
+    if since.microseconds:
+        body += b"\x10" + write_varint(since.microseconds * 1000)
+    return b"\x12" + write_varint(len(body)) + body

@@ -1,0 +1,222 @@
+"""The history of a raw request: folded where it lies, payloads without an applier never decoded."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from angzarr import codec
+from angzarr.codec.wire import MAX_DEPTH
+from angzarr.messages import Cover, EventBook, EventPage, Snapshot, any_of
+from angzarr.router.calls import Method
+from angzarr.router.raw.scan import page_head, read_cover, sized
+from angzarr.router.requests import BookHistory
+from angzarr.router.state import Fold, explicit_sequence, snapshot_of
+
+Applier: TypeAlias = tuple[Callable[[bytes, int, int], Any], Callable[[Any, Any], Any], Method] | tuple[()]
+"""Parser and applier of an event type; empty for a type without."""
+
+_parse_book = codec.parser_for(EventBook)
+_parse_page = codec.parser_for(EventPage)
+_parse_cover = codec.parser_for(Cover)
+_parse_snapshot = codec.parser_for(Snapshot)
+
+_BOOK_DEPTH = MAX_DEPTH - 1
+_PAGE_DEPTH = MAX_DEPTH - 2
+
+
+class _Unusual(Exception):
+    """The book is not encoded in the usual order; the codec is to read it."""
+
+
+class RawHistory:
+    """An EventBook within the bytes of a request.
+
+    Args:
+        data: the request.
+        start: where the book begins.
+        end: where it ends.
+    """
+
+    __slots__ = ("_book", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self._data = data
+        self._start = start
+        self._end = end
+        self._book: BookHistory | None = None
+        self._next: int | None = None
+        self._snapshot: Snapshot | None = None
+        self._pages = -1
+
+    @property
+    def next_sequence(self) -> int:
+        """Sequence of the next event, as the book says. Reads the whole book if nothing else has."""
+        if self._next is None:
+            self._read(None, None)
+        return self._book.next_sequence if self._next is None and self._book else self._next or 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the whole book is known to be well-formed."""
+        return self._next is not None
+
+    @property
+    def snapshot_sequence(self) -> int | None:
+        """Sequence of the book's snapshot, or None."""
+        if self._book is not None:
+            return self._book.snapshot_sequence
+        return None if self._snapshot is None else self._snapshot.sequence
+
+    def fold(self, fold: Fold, instance: Any) -> Any:
+        """The state it gives.
+
+        Raises:
+            DecodeError: the book is malformed.
+            DispatchError: as ``Fold.over``.
+        """
+        return self._read(fold, instance)
+
+    def _read(self, fold: Fold | None, instance: Any) -> Any:
+        if self._book is None:
+            try:
+                return self._read_usual(fold, instance)
+            except Exception:  # whatever it was, the codec and the fold over messages say it best
+                self._book = BookHistory(_parse_book(self._data, self._start, self._end, _BOOK_DEPTH))
+                self._next = self._book.next_sequence
+        return None if fold is None else self._book.fold(fold, instance)
+
+    def _read_usual(self, fold: Fold | None, instance: Any) -> Any:
+        data, end = self._data, self._end
+        i = self._read_head()
+        state = None
+        floor = None
+        if fold is not None and self._snapshot is not None:
+            state, floor = fold.from_snapshot(self._snapshot.state), self._snapshot.sequence
+        elif fold is not None:
+            state = fold.fresh(instance)
+        state, i = _fold_pages(data, i, end, fold, instance, state, floor)
+        self._next = _next_sequence(data, i, end)
+        return state
+
+    def _read_head(self) -> int:
+        """Read cover and snapshot; where the pages begin."""
+        if self._pages >= 0:
+            return self._pages
+        data, i, end = self._data, self._start, self._end
+        if i < end and data[i] == 0x0A:
+            start, i = _within(data, i + 1, end)
+            if read_cover(data, start, i) is None:
+                _parse_cover(data, start, i, _PAGE_DEPTH)
+        if i < end and data[i] == 0x12:
+            start, i = _within(data, i + 1, end)
+            self._snapshot = snapshot_of(EventBook(snapshot=_parse_snapshot(data, start, i, _PAGE_DEPTH)))
+        self._pages = i
+        return i
+
+
+def _within(data: bytes, i: int, end: int) -> tuple[int, int]:
+    span = sized(data, i)
+    if span is None or span[1] > end:
+        raise _Unusual
+    return span
+
+
+def _next_sequence(data: bytes, i: int, end: int) -> int:
+    if i == end:
+        return 0
+    value = shift = 0
+    for byte in data[i + 1 : end]:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    if data[i] != 0x30 or data[end - 1] > 127 or i + 1 + shift // 7 != end or shift > 28:
+        raise _Unusual
+    return value
+
+
+def _applier(fold: Fold | None, instance: Any, type_url: bytes) -> Applier:
+    """What to do with events under a type URL.
+
+    Raises:
+        UnicodeDecodeError: the URL is not UTF-8.
+    """
+    name = type_url.decode().rpartition("/")[2]
+    method = None if fold is None else fold.appliers.get(name)
+    if fold is None or method is None or method.message is None:
+        return ()
+    return codec.parser_for(method.message), fold.bound(method, instance), method
+
+
+def _fold_pages(
+    data: bytes, i: int, end: int, fold: Fold | None, instance: Any, state: Any, floor: int | None
+) -> tuple[Any, int]:
+    """Fold the pages from ``i`` on: the state, and where they end.
+
+    One pass of the loop is one page. Its head is matched as a whole; the event must fill the rest of the page, and
+    type URL and value must fill the event. A type URL that was seen before is known to be well-formed.
+    """
+    appliers: dict[bytes, Applier] = {}
+    known = appliers.get
+    head = page_head
+    while i < end and data[i] == 0x1A:
+        n = data[i + 1]
+        if n < 128:
+            i += 2
+            stop = i + n
+        else:
+            i, stop = _within(data, i + 1, end)
+        if stop > end:
+            raise _Unusual
+        matched = head(data, i, stop)
+        if matched is not None:
+            k = matched.end()
+            n = data[k]
+            k += 1
+            if n > 127:
+                n = n - 128 | data[k] << 7
+                k += 1
+            if k + n == stop and n < 16384 and data[k] == 0x0A:
+                v = k + 2 + data[k + 1]
+                url = data[k + 2 : v]
+                applier = known(url)
+                if applier is None and data[k + 1] < 128 and v <= stop:
+                    applier = appliers[url] = _applier(fold, instance, url)
+                if applier is not None:
+                    if v != stop:
+                        n = data[v + 1]
+                        k = v + 2
+                        if n > 127:
+                            n = n - 128 | data[k] << 7
+                            k += 1
+                        v = k if data[v] == 0x12 and k + n == stop and n < 16384 else -1
+                    if v >= 0:
+                        if fold is not None and applier and (floor is None or _above(data, i, floor)):
+                            parse, apply, method = applier
+                            result = apply(state, parse(data, v, stop))
+                            if result is not None:
+                                state = fold.after(method, state, result)
+                        i = stop
+                        continue
+        state = _fold_page(_parse_page(data, i, stop, _PAGE_DEPTH), fold, instance, state, floor)
+        i = stop
+    return state, i
+
+
+def _above(data: bytes, i: int, floor: int) -> bool:
+    """Whether a page whose head is of the usual form is above a snapshot's sequence; one without a sequence is."""
+    if data[i] != 0x0A:
+        return True
+    sequence = 0
+    for byte in reversed(data[i + 3 : i + 2 + data[i + 1]]):
+        sequence = sequence << 7 | byte & 127
+    return sequence > floor
+
+
+def _fold_page(page: EventPage, fold: Fold | None, instance: Any, state: Any, floor: int | None) -> Any:
+    payload = any_of(page)
+    if fold is None or payload is None:
+        return state
+    sequence = explicit_sequence(page)
+    if floor is not None and sequence is not None and sequence <= floor:
+        return state
+    return fold.apply(instance, state, payload.type_url, payload.value)

@@ -1,0 +1,129 @@
+"""Recognising the usual encodings of requests, covers and command pages, in place."""
+
+import re
+from typing import NamedTuple, TypeAlias
+
+Span: TypeAlias = tuple[int, int]
+
+_SMALL = rb"[\x00-\x7f]"
+_MORE = rb"[\x80-\xff]"
+_SECONDS = rb"\x08" + _MORE + rb"{4}" + _SMALL
+
+
+def _sequence_header() -> bytes:
+    sizes = (bytes([2 + more]) + rb"\x08" + _MORE + b"{%d}" % more + _SMALL for more in range(4))
+    return rb"\x0a(?:" + b"|".join(sizes) + rb")"
+
+
+def _timestamp() -> bytes:
+    whole = rb"\x06" + _SECONDS
+    exact = (
+        re.escape(bytes([8 + more])) + _SECONDS + rb"\x10" + _MORE + b"{%d}" % more + _SMALL
+        for more in range(4, -1, -1)
+    )
+    return rb"\x12(?:" + b"|".join((*exact, whole)) + rb")"
+
+
+page_head = re.compile(
+    b"(?:" + _sequence_header() + b")?(?:" + _timestamp() + b")?" + rb"\x1a", re.DOTALL
+).match
+"""Matches what precedes an event page's event: an explicit sequence, a time, the event's tag; each well-formed."""
+
+command_head = re.compile(
+    b"(?:" + _sequence_header() + b")?(?:" + rb"\x10" + _SMALL + b")?" + rb"\x1a", re.DOTALL
+).match
+"""The same for command pages: an explicit sequence, a merge strategy, the command's tag."""
+
+
+class CoverView(NamedTuple):
+    """What a cover says, edition aside."""
+
+    domain: str
+    root: bytes
+    correlation_id: str
+
+
+def sized(data: bytes, i: int) -> Span | None:
+    """The bounds of the length-delimited value whose length stands at ``i``; None for a length of more than four bytes.
+
+    Raises:
+        IndexError: the data ends in the length.
+    """
+    size = data[i]
+    i += 1
+    if size < 128:
+        return i, i + size
+    size &= 127
+    for shift in (7, 14, 21):
+        byte = data[i]
+        i += 1
+        if byte < 128:
+            size |= byte << shift
+            return i, i + size
+        size |= (byte & 127) << shift
+    return None
+
+
+def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
+    """The bounds of the events and of the command in a ContextualCommand; None when it is encoded in an unusual way."""
+    end = len(data)
+    found: list[Span | None] = [None, None]
+    i = 0
+    try:
+        for index, tag in enumerate((0x0A, 0x12)):
+            if i < end and data[i] == tag:
+                span = sized(data, i + 1)
+                if span is None or span[1] > end:
+                    return None
+                found[index] = span
+                i = span[1]
+    except IndexError:
+        return None
+    return (found[0], found[1]) if i == end else None
+
+
+def read_cover(data: bytes, i: int, end: int) -> CoverView | None:
+    """Read a Cover of a 16-byte root, a domain and a correlation id, each optional; None for any other.
+
+    Raises:
+        IndexError: the data ends in the middle.
+        UnicodeDecodeError: a text is not UTF-8.
+    """
+    root, domain, correlation_id = b"", "", ""
+    if i < end and data[i : i + 4] == b"\x0a\x12\x0a\x10":
+        root = data[i + 4 : i + 20]
+        i += 20
+    if i < end and data[i] == 0x12:
+        size = data[i + 1]
+        i += 2
+        if size > 127:
+            return None
+        domain = data[i : i + size].decode()
+        i += size
+    if i < end and data[i] == 0x1A:
+        size = data[i + 1]
+        i += 2
+        if size > 127:
+            return None
+        correlation_id = data[i : i + size].decode()
+        i += size
+    return CoverView(domain, root, correlation_id) if i == end else None
+
+
+def read_any(data: bytes, i: int, end: int) -> tuple[bytes, int] | None:
+    """The type URL of an Any, undecoded, and where its value begins (it ends at ``end``); None for an unusual encoding.
+
+    Raises:
+        IndexError: the data ends in the middle.
+    """
+    if data[i] != 0x0A or data[i + 1] > 127:
+        return None
+    start = i + 2
+    i = start + data[i + 1]
+    url = data[start:i]
+    if i == end:
+        return url, i
+    if data[i] != 0x12:
+        return None
+    span = sized(data, i + 1)
+    return None if span is None or span[1] != end else (url, span[0])
