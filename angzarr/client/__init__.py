@@ -1,5 +1,6 @@
 """Talking to coordinators: clients for every RPC of theirs, over TCP, TLS, Unix sockets or in process."""
 
+from angzarr.client.breaker import BreakerConfig
 from angzarr.client.channel import Channel
 from angzarr.client.command_builder import CommandBuilder
 from angzarr.client.command_handler import CommandHandlerClient
@@ -16,6 +17,7 @@ from angzarr.client.speculative import SpeculativeClient
 from angzarr.client.stub import ChannelStub
 
 __all__ = [
+    "BreakerConfig",
     "Channel",
     "ChannelConfig",
     "ChannelStub",

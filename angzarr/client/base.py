@@ -156,4 +156,6 @@ class SingleServiceClient(BaseClient):
 
 
 def _calls_over(channel: grpclib.client.Channel) -> Calls:
-    return Calls(config=channel.config) if isinstance(channel, Channel) else Calls()
+    if isinstance(channel, Channel):
+        return Calls(channel.config, channel.endpoint.text)
+    return Calls(endpoint=channel._authority)

@@ -1,38 +1,40 @@
-"""How a client makes its calls: deadline, metadata, retries, and what a failed command means."""
+"""How a client makes its calls: deadline, metadata, interceptors, retries, and what a failed command means."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 import grpclib
 from grpclib.const import Status
 
 from angzarr.client import failures
+from angzarr.client.breaker import Breaker
 from angzarr.client.config import ChannelConfig
 from angzarr.client.metadata import Metadata, checked_metadata, is_sendable
 from angzarr.errors import ClientError, GRPCError
+from angzarr.interceptors import Call, chain
 from angzarr.messages import correlated_metadata
+from angzarr.messages.services import Rpc, Service
 from angzarr.retry import RetryBudget, RetryPolicy, default_retry_policy
 
 R = TypeVar("R")
 A = TypeVar("A")
-R_co = TypeVar("R_co", covariant=True)
 
 
-class UnaryMethod(Protocol[R_co]):
-    """A stub's method of a unary RPC."""
+@dataclass(frozen=True, slots=True)
+class Method(Generic[R]):
+    """An RPC as clients call it: its description, its name on stubs, the class of its answers."""
 
-    def __call__(self, request: Any, *, timeout: float | None, metadata: Metadata) -> Awaitable[R_co]:
-        """Call it."""
+    rpc: Rpc
+    name: str
+    answer: type[R]
 
-
-class StreamingMethod(Protocol[R_co]):
-    """A stub's method of an RPC that streams answers."""
-
-    def __call__(self, request: Any, *, timeout: float | None, metadata: Metadata) -> AsyncIterator[R_co]:
-        """Call it."""
+    @classmethod
+    def of(cls, service: Service, rpc: str, answer: type[R]) -> "Method[R]":
+        """The method of a service's RPC."""
+        return cls(service.rpcs[rpc], service.rpcs[rpc].python_name, answer)
 
 
 @dataclass(eq=False)
@@ -40,83 +42,106 @@ class Calls:
     """Makes the calls of one client, and of the clients that share its channel.
 
     Attributes:
-        config: default timeout and metadata.
+        config: default timeout and metadata, interceptors.
+        endpoint: the server, as the client was told; ``""`` in process.
         retry: how reads are retried; commands too, as far as ``retry_commands`` lets them.
         retry_commands: whether a command is retried although it may have been executed.
-        budget: what keeps retries a fraction of the traffic.
         closed: set when the client is closed.
     """
 
     config: ChannelConfig = field(default_factory=ChannelConfig)
+    endpoint: str = ""
     retry: RetryPolicy = field(default_factory=default_retry_policy)
     retry_commands: bool = False
-    budget: RetryBudget = field(default_factory=RetryBudget)
     closed: bool = False
 
+    def __post_init__(self) -> None:
+        config = self.config
+        self.budget = RetryBudget(config.retry_budget, config.retry_budget_ratio)
+        self.breaker = Breaker(config.circuit_breaker, self.endpoint) if config.circuit_breaker else None
+
     async def read(
-        self, method: UnaryMethod[R], request: Any, correlation_id: str, timeout: float | None
+        self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
     ) -> R:
         """A call that changes nothing: retried on UNAVAILABLE and when the connection fails."""
-        call = _Unary[R](self, method, request, await self.metadata(correlation_id), self.timeout(timeout))
+        call = await self._call(method, request, correlation_id, timeout)
+
+        async def proceed(call: Call) -> Any:
+            return await self._read(_Unary(self, getattr(stub, method.name), call))
+
+        return cast("R", await chain(self.config.interceptors, proceed)(call))
+
+    async def write(
+        self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
+    ) -> R:
+        """A call that may change something: retried when the server certainly never saw it, or on request."""
+        call = await self._call(method, request, correlation_id, timeout)
+
+        async def proceed(call: Call) -> Any:
+            return await self._write(_Unary(self, getattr(stub, method.name), call))
+
+        return cast("R", await chain(self.config.interceptors, proceed)(call))
+
+    async def stream(
+        self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
+    ) -> AsyncGenerator[R, None]:
+        """A read with many answers; retried until the first one came in, and never after it.
+
+        A call with many requests is not retried: they are gone.
+        """
+        call = await self._call(method, request, correlation_id, timeout)
+
+        async def proceed(call: Call) -> Any:
+            return self._stream(_Stream(self, getattr(stub, method.name), call))
+
+        answers = await chain(self.config.interceptors, proceed)(call)
         try:
-            return await call.attempt()
+            async for answer in answers:
+                yield answer
+        finally:
+            await answers.aclose()
+
+    async def _call(
+        self, method: Method[Any], request: Any, correlation_id: str, timeout: float | None
+    ) -> Call:
+        metadata = await self.metadata(correlation_id)
+        return Call(method.rpc, request, metadata, self.timeout(timeout), endpoint=self.endpoint)
+
+    async def _read(self, attempts: "_Attempts[A]") -> A:
+        try:
+            return await attempts.attempt()
         except ClientError as error:
             if not failures.is_retryable(error):
                 raise
-            return await self._again(call, error, failures.is_retryable)
+            return await self._again(attempts, error, failures.is_retryable)
 
-    async def write(
-        self, method: UnaryMethod[R], request: Any, correlation_id: str, timeout: float | None
-    ) -> R:
-        """A call that may change something: retried when the server certainly never saw it, or on request."""
-        call = _Unary[R](self, method, request, await self.metadata(correlation_id), self.timeout(timeout))
+    async def _write(self, attempts: "_Attempts[A]") -> A:
         may_retry = failures.is_retryable if self.retry_commands else failures.certainly_never_reached
         try:
             try:
-                return await call.attempt()
+                return await attempts.attempt()
             except ClientError as error:
                 if not may_retry(error):
                     raise
-                return await self._again(call, error, may_retry)
+                return await self._again(attempts, error, may_retry)
         except ClientError as error:
             unknown = failures.outcome_unknown(error)
             if unknown is None:
                 raise
             raise unknown from error
 
-    async def stream(
-        self, method: StreamingMethod[R], request: Any, correlation_id: str, timeout: float | None
-    ) -> AsyncGenerator[R, None]:
-        """A read with many answers; retried until the first one came in, and never after it."""
-        call = _Stream[R](self, method, request, await self.metadata(correlation_id), self.timeout(timeout))
+    async def _stream(self, stream: "_Stream") -> AsyncIterator[Any]:
         try:
-            try:
-                more = await call.attempt()
-            except ClientError as error:
-                if not failures.is_retryable(error):
-                    raise
-                more = await self._again(call, error, failures.is_retryable)
+            once = stream.call.rpc.client_streaming
+            more = await (stream.attempt() if once else self._read(stream))
             while more:
-                yield call.answer()
-                more = await call.next()
+                yield stream.answer()
+                more = await stream.next()
         finally:
-            await call.close()
-
-    async def exchange(
-        self, method: StreamingMethod[R], requests: Any, timeout: float | None
-    ) -> AsyncGenerator[R, None]:
-        """A call with many requests and many answers. It is not retried: the requests are gone."""
-        call = _Stream[R](self, method, requests, await self.metadata(""), self.timeout(timeout))
-        try:
-            more = await call.attempt()
-            while more:
-                yield call.answer()
-                more = await call.next()
-        finally:
-            await call.close()
+            await stream.close()
 
     async def _again(
-        self, call: "_Attempts[A]", error: ClientError, may_retry: Callable[[ClientError], bool]
+        self, attempts: "_Attempts[A]", error: ClientError, may_retry: Callable[[ClientError], bool]
     ) -> A:
         """Hand a failed first attempt to the retry policy, which then makes the others."""
         pending: ClientError | None = error
@@ -127,13 +152,13 @@ class Calls:
             try:
                 if failed is not None:
                     raise failed
-                return await call.attempt()
+                return await attempts.attempt()
             except ClientError as error:
                 if may_retry(error) and self.budget.take():
                     raise
                 return _Final(error)
 
-        result: A | _Final = await self.retry.execute(attempt, deadline=call.deadline)
+        result: A | _Final = await self.retry.execute(attempt, deadline=attempts.deadline)
         if isinstance(result, _Final):
             raise result.error
         return result
@@ -154,14 +179,14 @@ class Calls:
             raise failures.refused_argument(f"seconds above 0 expected, got {timeout!r}", "timeout")
         return timeout
 
-    async def metadata(self, correlation_id: str) -> Metadata:
+    async def metadata(self, correlation_id: str) -> list[tuple[str, str | bytes]]:
         """The metadata of a call. A correlation id that no header can carry travels in the message alone."""
         if self.closed:
             raise failures.closed()
         source = self.config.metadata
         own = checked_metadata(await source()) if callable(source) else cast("Metadata", source)
         if not correlation_id or not is_sendable(correlation_id):
-            return own
+            return list(own)
         return [*own, *correlated_metadata(correlation_id)]
 
 
@@ -175,20 +200,37 @@ class _Final:
 class _Attempts(Generic[A]):
     """One call, which can be attempted several times before its deadline."""
 
-    def __init__(
-        self, calls: Calls, method: Any, request: Any, metadata: Metadata, timeout: float | None
-    ) -> None:
+    def __init__(self, calls: Calls, method: Any, call: Call) -> None:
         self._calls = calls
         self._method = method
-        self._request = request
-        self._metadata = metadata
-        self._timeout = timeout
+        self.call = call
+        timeout = call.timeout
         self._bounded = timeout is not None and not _enforces_timeouts(method)
         self.deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
 
     async def attempt(self) -> A:
-        """Make the call once more."""
+        """Make the call once more, unless the circuit breaker forbids it."""
+        breaker = self._calls.breaker
+        if breaker is None:
+            answer = await self._attempt()
+        else:
+            loop = asyncio.get_running_loop()
+            breaker.check(loop.time())
+            try:
+                answer = await self._attempt()
+            except ClientError as error:
+                breaker.failed(error, loop.time())
+                raise
+            breaker.succeeded()
+        self._calls.budget.succeeded()
+        return answer
+
+    async def _attempt(self) -> A:
         raise NotImplementedError
+
+    def begin(self) -> Any:
+        """What the stub's method returns."""
+        return self._method(self.call.request, timeout=self.remaining(), metadata=self.call.metadata)
 
     def remaining(self) -> float | None:
         """Seconds until the deadline.
@@ -215,44 +257,35 @@ class _Attempts(Generic[A]):
         raise self._exceeded(failures.no_answer)
 
     def _exceeded(self, make: Callable[[Status, str], GRPCError]) -> GRPCError:
-        return make(Status.DEADLINE_EXCEEDED, f"no answer within {self._timeout:g} s")
+        return make(Status.DEADLINE_EXCEEDED, f"no answer within {self.call.timeout:g} s")
 
 
-class _Unary(_Attempts[R]):
-    async def attempt(self) -> R:
-        call = self._method(self._request, timeout=self.remaining(), metadata=self._metadata)
-        answer: R = await self.within(call)
-        self._calls.budget.succeeded()
-        return answer
+class _Unary(_Attempts[Any]):
+    async def _attempt(self) -> Any:
+        return await self.within(self.begin())
 
 
-class _Stream(_Attempts[bool], Generic[R]):
+class _Stream(_Attempts[bool]):
     """A call with many answers; ``attempt`` and ``next`` say whether there is one more."""
 
-    def __init__(
-        self, calls: Calls, method: Any, request: Any, metadata: Metadata, timeout: float | None
-    ) -> None:
-        super().__init__(calls, method, request, metadata, timeout)
-        self._answers: AsyncIterator[R] | None = None
-        self._answer: list[R] = []
+    _answers: AsyncIterator[Any] | None = None
+    _answer: Any = None
 
-    async def attempt(self) -> bool:
+    async def _attempt(self) -> bool:
         await self.close()
-        self._answers = self._method(self._request, timeout=self.remaining(), metadata=self._metadata)
-        more = await self.next()
-        self._calls.budget.succeeded()
-        return more
+        self._answers = self.begin()
+        return await self.next()
 
     async def next(self) -> bool:
         assert self._answers is not None
         try:
-            self._answer = [await self.within(anext(self._answers))]
+            self._answer = await self.within(anext(self._answers))
         except StopAsyncIteration:
             return False
         return True
 
-    def answer(self) -> R:
-        return self._answer.pop()
+    def answer(self) -> Any:
+        return self._answer
 
     async def close(self) -> None:
         answers, self._answers = self._answers, None

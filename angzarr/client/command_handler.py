@@ -3,6 +3,7 @@
 import uuid
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.client.command_builder import CommandBuilder
 from angzarr.client.query import QueryClient
 from angzarr.error_codes import codes, keys, messages
@@ -20,6 +21,11 @@ from angzarr.messages import (
     correlation_id_of,
 )
 from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR
+
+_HANDLE_COMMAND = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleCommand", CommandResponse)
+_HANDLE_EVENT = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleEvent", FactInjectionResponse)
+_HANDLE_COMPENSATION = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleCompensation", BusinessResponse)
+_HANDLE_SYNC_SPECULATIVE = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleSyncSpeculative", CommandResponse)
 
 
 class CommandHandlerClient(SingleServiceClient):
@@ -59,7 +65,7 @@ class CommandHandlerClient(SingleServiceClient):
             TransportError: TRANSPORT_ERROR, the client is closed, or the server never saw it; it was not executed.
         """
         return await self._calls.write(
-            self._stub.handle_command, request, correlation_id_of(request.command), timeout
+            _HANDLE_COMMAND, self._stub, request, correlation_id_of(request.command), timeout
         )
 
     async def handle(self, command: CommandBook, timeout: float | None = None) -> CommandResponse:
@@ -82,7 +88,7 @@ class CommandHandlerClient(SingleServiceClient):
         Args and errors are those of ``handle_command``.
         """
         return await self._calls.write(
-            self._stub.handle_event, request, correlation_id_of(request.events), timeout
+            _HANDLE_EVENT, self._stub, request, correlation_id_of(request.events), timeout
         )
 
     async def handle_compensation(
@@ -93,7 +99,7 @@ class CommandHandlerClient(SingleServiceClient):
         Args and errors are those of ``handle_command``.
         """
         return await self._calls.write(
-            self._stub.handle_compensation, request, correlation_id_of(request.command), timeout
+            _HANDLE_COMPENSATION, self._stub, request, correlation_id_of(request.command), timeout
         )
 
     async def handle_sync_speculative(
@@ -109,7 +115,7 @@ class CommandHandlerClient(SingleServiceClient):
             ClientError: as ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            self._stub.handle_sync_speculative, request, correlation_id_of(request.command), timeout
+            _HANDLE_SYNC_SPECULATIVE, self._stub, request, correlation_id_of(request.command), timeout
         )
 
     def _query_client(self) -> QueryClient:

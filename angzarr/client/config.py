@@ -4,14 +4,16 @@ import math
 import os
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from angzarr.client.breaker import BreakerConfig
 from angzarr.client.metadata import Metadata, checked_metadata
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import InvalidArgumentError
+from angzarr.interceptors import Interceptor
 
 Pem: TypeAlias = "bytes | str | os.PathLike[str] | None"
 MetadataSource: TypeAlias = "Metadata | Mapping[str, str | bytes] | Callable[[], Awaitable[Metadata]]"
@@ -62,7 +64,33 @@ class ChannelConfig:
     """Metadata of every call: pairs or a mapping, or an async callable that gives them anew for each call, for tokens
     that expire. Keys are lower case; a value is printable ASCII, or bytes under a key that ends in ``-bin``."""
 
+    retry_budget: float = 100.0
+    """Failures of calls that may follow each other, without a success between them, before nothing is retried any
+    more, so that retries cannot multiply an outage."""
+
+    retry_budget_ratio: float = 0.1
+    """What one success gives back to the budget: retries are this share of the calls in the long run."""
+
+    circuit_breaker: BreakerConfig | None = None
+    """When to leave a failing server alone for a while. None: never."""
+
+    interceptors: Sequence[Interceptor] = ()
+    """What wraps every call, the first one outermost."""
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "interceptors", tuple(self.interceptors))
+        self._check(
+            "interceptors",
+            all(hasattr(each, "intercept") for each in self.interceptors),
+            "objects with intercept()",
+        )
+        self._check("retry_budget", _positive(self.retry_budget) and self.retry_budget >= 1, "1 or more")
+        self._check("retry_budget_ratio", _positive(self.retry_budget_ratio), "more than 0")
+        self._check(
+            "circuit_breaker",
+            isinstance(self.circuit_breaker, BreakerConfig | None),
+            "a BreakerConfig or None",
+        )
         for name in ("keepalive_time", "timeout"):
             self._check(
                 name,

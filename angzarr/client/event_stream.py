@@ -3,8 +3,11 @@
 from collections.abc import AsyncIterator
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.messages import EventBook, EventStreamFilter
 from angzarr.messages.services import EVENT_STREAM
+
+_SUBSCRIBE = Method.of(EVENT_STREAM, "Subscribe", EventBook)
 
 
 class EventStreamClient(SingleServiceClient):
@@ -24,7 +27,7 @@ class EventStreamClient(SingleServiceClient):
                 resumed: events in between would be lost unseen.
         """
         books = self._calls.stream(
-            self._stub.subscribe, EventStreamFilter(correlation_id=correlation_id), correlation_id, timeout
+            _SUBSCRIBE, self._stub, EventStreamFilter(correlation_id=correlation_id), correlation_id, timeout
         )
         try:
             async for book in books:

@@ -18,6 +18,7 @@ from angzarr.client.metadata import Headers, decode_binary, decode_metadata
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import (
     ClientError,
+    ConnectionError,
     DecodeError,
     GRPCError,
     InvalidArgumentError,
@@ -63,6 +64,10 @@ class NeverReachedError(TransportError):
 
 class ClosedError(NeverReachedError):
     """The client, or its channel, was closed on this side."""
+
+
+class CircuitOpenError(ConnectionError):
+    """The endpoint's circuit breaker is open, nothing was sent."""
 
 
 class NotSentError(GRPCError):
@@ -189,7 +194,8 @@ def certainly_never_reached(error: ClientError) -> bool:
 
 def is_retryable(error: ClientError) -> bool:
     """Whether the same call may go better the next time."""
-    return error.is_connection_error() and not isinstance(error, ClosedError) and not _told_not_to(error)
+    hopeless = isinstance(error, ClosedError | CircuitOpenError) or _told_not_to(error)
+    return error.is_connection_error() and not hopeless
 
 
 def _told_not_to(error: ClientError) -> bool:

@@ -1,6 +1,7 @@
 """Running process managers."""
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.messages import (
     ProcessManagerCoordinatorRequest,
     ProcessManagerHandleResponse,
@@ -8,6 +9,11 @@ from angzarr.messages import (
     correlation_id_of,
 )
 from angzarr.messages.services import PROCESS_MANAGER_COORDINATOR
+
+_HANDLE = Method.of(PROCESS_MANAGER_COORDINATOR, "Handle", ProcessManagerHandleResponse)
+_HANDLE_SPECULATIVE = Method.of(
+    PROCESS_MANAGER_COORDINATOR, "HandleSpeculative", ProcessManagerHandleResponse
+)
 
 
 class ProcessManagerClient(SingleServiceClient):
@@ -23,7 +29,7 @@ class ProcessManagerClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            self._stub.handle, request, correlation_id_of(request.trigger), timeout
+            _HANDLE, self._stub, request, correlation_id_of(request.trigger), timeout
         )
 
     async def handle_speculative(
@@ -34,5 +40,5 @@ class ProcessManagerClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            self._stub.handle_speculative, request, correlation_id_of(request.request.trigger), timeout
+            _HANDLE_SPECULATIVE, self._stub, request, correlation_id_of(request.request.trigger), timeout
         )

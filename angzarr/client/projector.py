@@ -1,7 +1,9 @@
 """Running projectors."""
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.messages import (
+    Empty,
     EventBook,
     EventRequest,
     Projection,
@@ -9,6 +11,10 @@ from angzarr.messages import (
     correlation_id_of,
 )
 from angzarr.messages.services import PROJECTOR_COORDINATOR
+
+_HANDLE = Method.of(PROJECTOR_COORDINATOR, "Handle", Empty)
+_HANDLE_SYNC = Method.of(PROJECTOR_COORDINATOR, "HandleSync", Projection)
+_HANDLE_SPECULATIVE = Method.of(PROJECTOR_COORDINATOR, "HandleSpeculative", Projection)
 
 
 class ProjectorClient(SingleServiceClient):
@@ -21,7 +27,7 @@ class ProjectorClient(SingleServiceClient):
 
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
-        await self._calls.write(self._stub.handle, book, correlation_id_of(book), timeout)
+        await self._calls.write(_HANDLE, self._stub, book, correlation_id_of(book), timeout)
 
     async def handle_sync(self, request: EventRequest, timeout: float | None = None) -> Projection:
         """Give the projectors events, and wait for what they make of them.
@@ -29,7 +35,7 @@ class ProjectorClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            self._stub.handle_sync, request, correlation_id_of(request.events), timeout
+            _HANDLE_SYNC, self._stub, request, correlation_id_of(request.events), timeout
         )
 
     async def handle_speculative(
@@ -40,5 +46,5 @@ class ProjectorClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            self._stub.handle_speculative, request, correlation_id_of(request.events), timeout
+            _HANDLE_SPECULATIVE, self._stub, request, correlation_id_of(request.events), timeout
         )

@@ -4,11 +4,17 @@ import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.client.query_builder import QueryBuilder
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ClientError
 from angzarr.messages import AggregateRoot, Empty, EventBook, Query, correlation_id_of
 from angzarr.messages.services import EVENT_QUERY
+
+_GET_EVENT_BOOK = Method.of(EVENT_QUERY, "GetEventBook", EventBook)
+_GET_EVENTS = Method.of(EVENT_QUERY, "GetEvents", EventBook)
+_GET_AGGREGATE_ROOTS = Method.of(EVENT_QUERY, "GetAggregateRoots", AggregateRoot)
+_SYNCHRONIZE = Method.of(EVENT_QUERY, "Synchronize", EventBook)
 
 
 class QueryClient(SingleServiceClient):
@@ -36,7 +42,7 @@ class QueryClient(SingleServiceClient):
             ConnectionError: CONNECTION_FAILED, no connection could be made.
             TransportError: TRANSPORT_ERROR, the connection broke, or the client is closed.
         """
-        return await self._calls.read(self._stub.get_event_book, query, correlation_id_of(query), timeout)
+        return await self._calls.read(_GET_EVENT_BOOK, self._stub, query, correlation_id_of(query), timeout)
 
     async def get_events(
         self, query: Query, timeout: float | None = None, *, max_books: int | None = None
@@ -62,7 +68,7 @@ class QueryClient(SingleServiceClient):
         Args and errors are those of ``get_events``.
         """
         count = 0
-        books = self._calls.stream(self._stub.get_events, query, correlation_id_of(query), timeout)
+        books = self._calls.stream(_GET_EVENTS, self._stub, query, correlation_id_of(query), timeout)
         try:
             async for book in books:
                 count += 1
@@ -77,7 +83,7 @@ class QueryClient(SingleServiceClient):
 
         Args and errors are those of ``get_event_book``.
         """
-        roots = self._calls.stream(self._stub.get_aggregate_roots, Empty(), "", timeout)
+        roots = self._calls.stream(_GET_AGGREGATE_ROOTS, self._stub, Empty(), "", timeout)
         try:
             async for root in roots:
                 yield root
@@ -96,7 +102,7 @@ class QueryClient(SingleServiceClient):
         Raises:
             ClientError: as ``get_event_book``.
         """
-        books = self._calls.exchange(self._stub.synchronize, queries, timeout)
+        books = self._calls.stream(_SYNCHRONIZE, self._stub, queries, "", timeout)
         try:
             async for book in books:
                 yield book

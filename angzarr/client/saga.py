@@ -1,8 +1,12 @@
 """Running sagas."""
 
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.calls import Method
 from angzarr.messages import SagaHandleRequest, SagaResponse, SpeculateSagaRequest, correlation_id_of
 from angzarr.messages.services import SAGA_COORDINATOR
+
+_EXECUTE = Method.of(SAGA_COORDINATOR, "Execute", SagaResponse)
+_EXECUTE_SPECULATIVE = Method.of(SAGA_COORDINATOR, "ExecuteSpeculative", SagaResponse)
 
 
 class SagaClient(SingleServiceClient):
@@ -16,7 +20,7 @@ class SagaClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            self._stub.execute, request, correlation_id_of(request.source), timeout
+            _EXECUTE, self._stub, request, correlation_id_of(request.source), timeout
         )
 
     async def execute_speculative(
@@ -27,5 +31,5 @@ class SagaClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            self._stub.execute_speculative, request, correlation_id_of(request.request.source), timeout
+            _EXECUTE_SPECULATIVE, self._stub, request, correlation_id_of(request.request.source), timeout
         )

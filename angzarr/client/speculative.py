@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 from angzarr.client.base import BaseClient
+from angzarr.client.calls import Method
 from angzarr.messages import (
     CommandResponse,
     ProcessManagerHandleResponse,
@@ -20,6 +21,11 @@ from angzarr.messages.services import (
     PROJECTOR_COORDINATOR,
     SAGA_COORDINATOR,
 )
+
+_COMMAND_HANDLER = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleSyncSpeculative", CommandResponse)
+_SAGA = Method.of(SAGA_COORDINATOR, "ExecuteSpeculative", SagaResponse)
+_PROJECTOR = Method.of(PROJECTOR_COORDINATOR, "HandleSpeculative", Projection)
+_PROCESS_MANAGER = Method.of(PROCESS_MANAGER_COORDINATOR, "HandleSpeculative", ProcessManagerHandleResponse)
 
 
 class SpeculativeClient(BaseClient):
@@ -46,19 +52,19 @@ class SpeculativeClient(BaseClient):
     ) -> CommandResponse:
         """What a command would do."""
         return await self._calls.read(
-            self._stubs[0].handle_sync_speculative, request, correlation_id_of(request.command), timeout
+            _COMMAND_HANDLER, self._stubs[0], request, correlation_id_of(request.command), timeout
         )
 
     async def saga(self, request: SpeculateSagaRequest, timeout: float | None = None) -> SagaResponse:
         """What a saga would do about events."""
         return await self._calls.read(
-            self._stubs[1].execute_speculative, request, correlation_id_of(request.request.source), timeout
+            _SAGA, self._stubs[1], request, correlation_id_of(request.request.source), timeout
         )
 
     async def projector(self, request: SpeculateProjectorRequest, timeout: float | None = None) -> Projection:
         """What a projector would make of events."""
         return await self._calls.read(
-            self._stubs[2].handle_speculative, request, correlation_id_of(request.events), timeout
+            _PROJECTOR, self._stubs[2], request, correlation_id_of(request.events), timeout
         )
 
     async def process_manager(
@@ -66,5 +72,5 @@ class SpeculativeClient(BaseClient):
     ) -> ProcessManagerHandleResponse:
         """What a process manager would do about events."""
         return await self._calls.read(
-            self._stubs[3].handle_speculative, request, correlation_id_of(request.request.trigger), timeout
+            _PROCESS_MANAGER, self._stubs[3], request, correlation_id_of(request.request.trigger), timeout
         )

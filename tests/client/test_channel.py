@@ -28,6 +28,7 @@ from angzarr.client import (
     SpeculativeClient,
     TransportMode,
 )
+from angzarr.client.calls import Method
 from angzarr.errors import (
     ClientError,
     ConnectionError,
@@ -534,7 +535,9 @@ async def test_the_limit_is_ten_mebibytes() -> None:
 async def test_what_is_no_request_is_refused() -> None:
     async with serving(QUERIES) as endpoint, QueryClient.connect(endpoint) as client:
         with pytest.raises(InvalidArgumentError, match="invalid argument"):
-            await client._calls.read(client._stub.get_event_book, Cover(), "", None)
+            await client._calls.read(
+                Method.of(EVENT_QUERY, "GetEventBook", EventBook), client._stub, Cover(), "", None
+            )
 
 
 async def test_a_field_that_cannot_be_encoded_is_named() -> None:
