@@ -94,6 +94,11 @@ class Listener:
     address: BindAddress
     file: tuple[int, int] | None = None
 
+    def close(self) -> None:
+        """Close the socket and remove its file."""
+        self.sock.close()
+        self.remove_file()
+
     def remove_file(self) -> None:
         """Remove the socket's file, unless another server has put its own in its place meanwhile."""
         if not isinstance(self.address, UnixAddress):

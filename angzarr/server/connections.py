@@ -20,6 +20,9 @@ log = get_logger(__name__)
 
 _FIRST_WINDOW = 65535
 
+PARTING = 0.05
+"""Seconds between a connection's last answer and GOAWAY: grpclib's own client drops an answer that arrives with one."""
+
 
 class Owner(Protocol):
     """Who keeps the connections: told of the first and the last sign of each, and of every call that ends."""
@@ -85,7 +88,10 @@ class ServerConnection(H2Protocol):
         self._owner.closed(self)
 
     def drain(self) -> None:
-        """Say goodbye as soon as no call is in flight."""
+        """Say goodbye soon after no call is in flight any more."""
+        asyncio.get_running_loop().call_later(PARTING, self._leave_if_idle)
+
+    def _leave_if_idle(self) -> None:
         if not self.calls.in_flight:
             self.say_goodbye()
 

@@ -31,9 +31,9 @@ from angzarr.codec import GrpcCodec
 from angzarr.errors import InvalidArgumentError
 from angzarr.log import get_logger
 from angzarr.router.status import status_of
-from angzarr.server.addresses import Listener, bind, parse_bind_address
+from angzarr.server.addresses import BindAddress, Listener, bind, parse_bind_address
 from angzarr.server.calls import Call, Serving
-from angzarr.server.connections import ServerConnection
+from angzarr.server.connections import PARTING, ServerConnection
 from angzarr.server.options import ServerOptions
 
 log = get_logger(__name__)
@@ -94,6 +94,7 @@ class GrpcServer:
         self._listening: list[tuple[Listener, asyncio.Server]] = []
         self._connections: set[ServerConnection] = set()
         self._calls: set[Call] = set()
+        self._last_answer = 0.0
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -132,13 +133,21 @@ class GrpcServer:
             InvalidArgumentError: ENDPOINT_INVALID_URI.
             ClientError: BIND_FAILED, with endpoint and cause.
         """
-        wanted = parse_bind_address(address)
-        listeners = await to_thread.run_sync(bind, wanted)
+        listeners = await _bound(parse_bind_address(address))
+        try:
+            while listeners:
+                await self._accept(listeners[0], ssl)
+                bound = listeners.pop(0)
+        finally:
+            for listener in listeners:
+                await to_thread.run_sync(listener.close)
+        return str(bound.address)
+
+    async def _accept(self, listener: Listener, ssl: tls.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
-        for listener in listeners:
-            server = await loop.create_server(self._protocol, sock=listener.sock, ssl=ssl)
-            self._listening.append((listener, server))
-        return str(listeners[0].address)
+        server = await loop.create_server(self._protocol, sock=listener.sock, ssl=ssl, start_serving=False)
+        self._listening.append((listener, server))
+        await server.start_serving()
 
     async def drain(self, grace: float | None = None) -> None:
         """Stop gracefully; see the module's text for the order of things. Draining twice waits for the first.
@@ -156,6 +165,7 @@ class GrpcServer:
             for connection in list(self._connections):
                 connection.drain()
             await self._until(lambda: not self.calls_in_flight, deadline)
+            await self._until(lambda: False, min(deadline, self._last_answer + PARTING))
             await self._part(deadline)
         finally:
             for connection in list(self._connections):
@@ -244,6 +254,7 @@ class GrpcServer:
     def call_ended(self, call: Call) -> None:
         """Called by a connection for every call that has ended."""
         self._calls.discard(call)
+        self._last_answer = asyncio.get_running_loop().time()
         if self.draining:
             self._changed.set()
 
@@ -252,6 +263,16 @@ async def _let_accepted_connections_arrive() -> None:
     """asyncio takes a few rounds of the loop from the kernel's accept to the protocol's connection_made."""
     for _ in range(_ROUNDS_TO_ACCEPT):
         await asyncio.sleep(0)
+
+
+async def _bound(address: BindAddress) -> list[Listener]:
+    binding = asyncio.ensure_future(to_thread.run_sync(bind, address))
+    try:
+        return await asyncio.shield(binding)
+    except asyncio.CancelledError:
+        for listener in await binding:
+            await to_thread.run_sync(listener.close)
+        raise
 
 
 def _methods(services: Iterable[Servable]) -> dict[str, Handler]:

@@ -121,19 +121,27 @@ async def run(handle: ServerHandle, logger: Any, context: Mapping[str, Any]) -> 
     """
     interval, limit = probe_config_from_env()
     with StopSignals() as signals:
-        await handle.start()
-        logger.info("server_started", address=", ".join(handle.server.addresses), **context)
-        supervisor = asyncio.create_task(handle.supervise(interval, limit), name="readiness")
-        supervisor.add_done_callback(lambda _: signals.stop.set())
         try:
-            await signals.stop.wait()
+            await handle.start()
+            logger.info("server_started", address=", ".join(handle.server.addresses), **context)
+            await _supervised(handle, signals, interval, limit)
         finally:
             with anyio.CancelScope(shield=True):
-                supervisor.cancel()
                 await _stop(handle, signals)
-                logger.info("server_shutdown", address=handle.address, **context)
-        if not supervisor.cancelled():
-            supervisor.result()
+            logger.info("server_shutdown", address=handle.address, **context)
+
+
+async def _supervised(handle: ServerHandle, signals: StopSignals, interval: float, limit: float) -> None:
+    """Until the signal to stop, or until the supervisor breaks, which is an error of its own."""
+    supervisor = asyncio.create_task(handle.supervise(interval, limit), name="readiness")
+    supervisor.add_done_callback(lambda _: signals.stop.set())
+    try:
+        await signals.stop.wait()
+    finally:
+        supervisor.cancel()
+        await asyncio.gather(supervisor, return_exceptions=True)
+    if not supervisor.cancelled():
+        supervisor.result()
 
 
 async def _stop(handle: ServerHandle, signals: StopSignals) -> None:

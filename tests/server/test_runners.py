@@ -1,0 +1,204 @@
+"""Real server processes, told to stop by real signals."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+
+from angzarr._gen.grpc.health.v1 import HealthCheckRequest, HealthCheckResponse
+from angzarr.codec import GrpcCodec
+from angzarr.messages import ContextualCommand, services
+from tests.bank.messages import OpenAccount
+from tests.router.helpers import request
+
+HANDLE = services.COMMAND_HANDLER.rpcs["Handle"]
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """A server process and what it logs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.log: list[dict[str, Any]] = []
+
+    async def wait_for(self, event: str) -> dict[str, Any]:
+        assert self._process.stderr is not None
+        while line := await self._process.stderr.readline():
+            try:
+                self.log.append(json.loads(line))
+            except ValueError:
+                self.log.append({"event": line.decode()})
+            if self.log[-1]["event"] == event:
+                return self.log[-1]
+        raise AssertionError(f"the process ended without {event!r}; it said {self.log}")
+
+    def tell(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(20):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def process(kind: str, **environment: str) -> AsyncIterator[tuple[Process, dict[str, Any]]]:
+    """A server process that has started, and its ``server_started``; killed at the end if it still runs."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.server.apps",
+        kind,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Process(started)
+    try:
+        async with asyncio.timeout(30):
+            yield running, await running.wait_for("server_started")
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+def open_slowly(tenths: int) -> ContextualCommand:
+    command = request(OpenAccount(owner="x" * tenths))
+    command.command.cover.domain = "slow"
+    return command
+
+
+def channel_to(address: str) -> Channel:
+    return Channel("127.0.0.1", int(address.rpartition(":")[2]), codec=GrpcCodec())
+
+
+async def call(channel: Channel, command: ContextualCommand) -> Any:
+    return await UnaryUnaryMethod(channel, HANDLE.path, HANDLE.request, HANDLE.response)(command)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["router", "serve"])
+async def test_a_signal_ends_the_process_with_exit_code_0(kind: str, number: signal.Signals) -> None:
+    async with process(kind, ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, _):
+        server.tell(number)
+        assert await server.exit_code() == 0
+
+
+async def test_the_reference_clients_arguments_are_taken() -> None:
+    async with process("reference", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
+        assert (started["service"], started["domain"], started["transport"]) == ("slow", "slow", "tcp")
+        server.tell(signal.SIGTERM)
+        assert await server.exit_code() == 0
+
+
+async def test_a_socket_is_served_and_its_file_removed(tmp_path: Path) -> None:
+    environment = {"TRANSPORT_TYPE": "uds", "UDS_BASE_PATH": str(tmp_path), "DOMAIN": "slow"}
+    async with process("router", **environment) as (server, started):
+        path = tmp_path / "business-slow.sock"
+        assert started["address"] == f"unix:{path}"
+        async with Channel(path=str(path), codec=GrpcCodec()) as channel:
+            assert await call(channel, open_slowly(0))
+        server.tell(signal.SIGTERM)
+        assert await server.exit_code() == 0
+        assert not path.exists()
+
+
+async def test_a_call_in_flight_is_answered_before_the_process_ends() -> None:
+    async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
+        async with channel_to(started["address"]) as channel:
+            answer = asyncio.create_task(call(channel, open_slowly(8)))
+            await call(channel, open_slowly(0))
+            server.tell(signal.SIGTERM)
+            assert len((await answer).events.pages) == 1
+        assert await server.exit_code() == 0
+
+
+async def test_a_second_signal_ends_the_grace_period() -> None:
+    async with (
+        process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
+        channel_to(started["address"]) as channel,
+    ):
+        answer = asyncio.create_task(call(channel, open_slowly(40)))
+        await call(channel, open_slowly(0))
+        server.tell(signal.SIGTERM)
+        await asyncio.sleep(0.2)  # two signals at once would be one
+        server.tell(signal.SIGTERM)
+        start = asyncio.get_running_loop().time()
+        assert await server.exit_code() == 0
+        assert asyncio.get_running_loop().time() - start < 2.5
+        with pytest.raises((GRPCError, StreamTerminatedError)):
+            await answer
+
+
+async def test_health_flips_before_the_port_closes() -> None:
+    async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
+        seen: list[int | str] = []
+        async with channel_to(started["address"]) as channel:
+            watch = UnaryStreamMethod(
+                channel, "/grpc.health.v1.Health/Watch", HealthCheckRequest, HealthCheckResponse
+            )
+            async with watch.open() as stream:
+                await stream.send_message(HealthCheckRequest(), end=True)
+                answer = await stream.recv_message()
+                assert answer is not None
+                assert answer.status == 1
+                server.tell(signal.SIGTERM)
+                answer = await stream.recv_message()
+                assert answer is not None
+                assert answer.status == 2
+                await stream.cancel()
+            async with channel_to(started["address"]) as newcomer:
+                check = UnaryUnaryMethod(
+                    newcomer, "/grpc.health.v1.Health/Check", HealthCheckRequest, HealthCheckResponse
+                )
+                reply = await check(HealthCheckRequest())
+                seen.append(int(reply.status) if reply else "nothing")
+        assert seen == [2]
+        assert await server.exit_code() == 0
+
+
+async def test_64_callers_of_a_process_that_is_stopped_are_answered_or_refused_and_none_hangs() -> None:
+    outcomes: dict[str, int] = {"answered": 0, "refused": 0}
+
+    async def caller(address: str, busy: asyncio.Barrier) -> None:
+        async with channel_to(address) as channel:
+            await call(channel, open_slowly(0))
+            await busy.wait()
+            while True:
+                try:
+                    response = await call(channel, open_slowly(1))
+                except (StreamTerminatedError, OSError):
+                    outcomes["refused"] += 1
+                    return
+                assert len(response.events.pages) == 1
+                outcomes["answered"] += 1
+
+    async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
+        busy = asyncio.Barrier(65)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as callers:
+            for _ in range(64):
+                callers.create_task(caller(started["address"], busy))
+            await busy.wait()
+            await asyncio.sleep(0.25)
+            server.tell(signal.SIGTERM)
+        assert await server.exit_code() == 0
+        end = await server.wait_for("server_shutdown")
+        assert end["domain"] == "slow"
+    assert outcomes["answered"] >= 64
+    assert outcomes["refused"] == 64
+
+
+async def test_a_wrong_port_ends_the_process_with_a_clear_error() -> None:
+    with pytest.raises(AssertionError, match="invalid port env value: PORT='http'"):
+        async with process("router", ANGZARR_BIND_ADDRESS="", PORT="http"):
+            pass
