@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_words(error))
     except OSError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name != "pokerkit":
+            raise
+        return _fail("pokerkit ranks the hands, and is not installed: pip install pokerkit")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was answered is stored, and the next run completes the rest\n")
         return INTERRUPTED

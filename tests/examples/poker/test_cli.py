@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,13 @@ def test_hands_in_flight_do_not_mix(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "hands.jsonl", real_hands(12))
     code, out, _ = run("--file", file, "--concurrency", "64", "--in-process", "--json")
     assert (code, as_json(out)["hands"], as_json(out)["mismatches"]) == (0, 12, 0)
+
+
+def test_without_pokerkit_it_says_what_to_install(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pokerkit", None)
+    code, _, err = run("--hands", "1")
+    assert code == 2
+    assert "pip install pokerkit" in one_line(err)
+    assert not store.exists()
