@@ -22,6 +22,7 @@ _MODULES = {
     "send": "send",
     "events": "events",
     "state": "state",
+    "check": "check",
     "protos": "protos",
 }
 

@@ -124,12 +124,8 @@ class ReflectionClient(SingleServiceClient):
         """
         request = ServerReflectionRequest(file_by_filename=_EVERY_FILE)
         try:
-            answers = [
-                answer
-                async for answer in self._calls.exchange(
-                    self._stub.server_reflection_info, [request], timeout
-                )
-            ]
+            asked = self._stub.server_reflection_info([request], timeout=timeout)
+            answers = [answer async for answer in asked]
         except ClientError as error:
             if error.is_connection_error():
                 raise
