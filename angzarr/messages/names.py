@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import betterproto
 
@@ -83,7 +83,8 @@ def _nested_name(name: str, cls: type[Message], classes: Mapping[str, type[Messa
 
 
 def _uses(owner: type[Message], cls: type[Message]) -> bool:
-    return cls in owner()._betterproto.cls_by_field.values()
+    metadata: Any = owner()
+    return cls in metadata._betterproto.cls_by_field.values()
 
 
 def full_name(cls: type[Message]) -> str:

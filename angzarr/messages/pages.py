@@ -29,8 +29,8 @@ Page: TypeAlias = EventPage | CommandPage
 
 def sequence_of(page: Page) -> int:
     """The page's explicit sequence; 0 without one, also for deferred headers."""
-    name, value = betterproto.which_one_of(page.header, "sequence_type")
-    return value if name == "sequence" else 0
+    header = page.header
+    return header.sequence if codec.has_field(header, "sequence") else 0
 
 
 def is_deferred(page: Page) -> bool:

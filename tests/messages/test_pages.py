@@ -7,7 +7,7 @@ EVENT_PAGE = m.EventPage(header=m.PageHeader(sequence=3), event=EVENT)
 COMMAND_PAGE = m.CommandPage(
     header=m.PageHeader(sequence=4), merge_strategy=m.MergeStrategy.MERGE_STRICT, command=EVENT
 )
-DEFERRED = [
+DEFERRED: list[m.EventPage | m.CommandPage] = [
     m.EventPage(header=m.PageHeader(external_deferred=m.ExternalDeferredSequence(external_id="x"))),
     m.CommandPage(header=m.PageHeader(angzarr_deferred=m.AngzarrDeferredSequence(source_seq=9))),
 ]
@@ -102,8 +102,9 @@ def test_a_response_lists_its_events() -> None:
 
 
 def test_enum_members_go_by_both_names() -> None:
-    assert m.SyncMode.SYNC_MODE_SIMPLE is m.SyncMode.SIMPLE
+    simple: m.SyncMode = m.SyncMode.SIMPLE
+    assert m.SyncMode.SYNC_MODE_SIMPLE is simple
     assert {mode.name for mode in m.SyncMode} == {"ASYNC", "SIMPLE", "CASCADE", "DECISION", "ISOLATED"}
-    assert m.SnapshotRetention.RETENTION_PERSIST == 1
-    assert m.CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER == 3
-    assert m.PayloadStorageType.PAYLOAD_STORAGE_TYPE_S3 == 3
+    assert m.SnapshotRetention.RETENTION_PERSIST.value == 1
+    assert m.CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER.value == 3
+    assert m.PayloadStorageType.PAYLOAD_STORAGE_TYPE_S3.value == 3
