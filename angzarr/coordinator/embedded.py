@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.facts import FactPipeline
 from angzarr.coordinator.fan_out import Following
+from angzarr.coordinator.handlers import ProjectorEndpoint
 from angzarr.coordinator.letters import DeadLetters
 from angzarr.coordinator.listening import listen, server_for
 from angzarr.coordinator.projections import Projections
@@ -44,7 +46,7 @@ from angzarr.coordinator.store.records import MAIN, Key
 from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
 from angzarr.identity import root_from_text
-from angzarr.messages import AngzarrDeadLetter, EventBook, Query
+from angzarr.messages import AngzarrDeadLetter, CommandResponse, EventBook, Query
 from angzarr.messages.services import (
     COMMAND_HANDLER_COORDINATOR,
     EVENT_QUERY,
@@ -268,6 +270,40 @@ class EmbeddedCoordinator:
             GRPCError: grpclib's; NOT_FOUND, the letter is gone.
         """
         await self._letters.skip(letter)
+
+    async def projected(
+        self, response: CommandResponse, projectors: Sequence[type | str], *, timeout: float
+    ) -> None:
+        """Wait until projectors have taken in what a command caused: read your own writes.
+
+        Args:
+            response: the command's answer.
+            projectors: their classes or names.
+            timeout: seconds to wait at most.
+
+        Raises:
+            TimeoutError: one is not there yet; the text names it and how far it lags behind.
+            GRPCError: grpclib's; one has failed or is parked.
+            KeyError: there is no such projector.
+        """
+        await self._projections.wait(response.events, projectors, timeout)
+
+    def rebuild(
+        self, projector: type | str, replacement: ProjectorEndpoint | None = None
+    ) -> AsyncIterator[tuple[int, int]]:
+        """Feed a projector every event from the first, beside the live one, which it then replaces.
+
+        Args:
+            projector: its class or name.
+            replacement: what is fed, such as one that writes to a new table; the projector itself by default.
+
+        Yields:
+            How many of how many positions of the store have been handed over.
+
+        Raises:
+            KeyError: there is no such projector.
+        """
+        return self._projections.rebuild(projector, replacement)
 
     async def settle(self, timeout: float, *, correlation_id: str | None = None) -> None:
         """Wait until everything that was caused so far is done: reactions, what they caused, projections.

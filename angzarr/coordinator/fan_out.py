@@ -231,7 +231,10 @@ class Following:
 
     def pending(self, correlation_id: str | None = None) -> list[Pending]:
         """What is not done yet."""
-        return [*self._reactions.pending(correlation_id), *self._projections.pending(correlation_id)]
+        rows = [*self._reactions.pending(correlation_id), *self._projections.pending(correlation_id)]
+        if correlation_id is None:
+            rows += (Pending(name, "*", b"", 0, 1, 0.0, "two-phase") for name in self.two_phase.under_way)
+        return rows
 
     async def settle(self, timeout: float, correlation_id: str | None = None) -> None:
         """Wait until nothing is left to be done.
@@ -251,6 +254,7 @@ class Following:
     async def _something_changed(self) -> None:
         events = [
             self._reactions.changed,
+            self.two_phase.changed,
             *(one.changed for one in self._projections.subscriptions.values()),
         ]
         for event in events:

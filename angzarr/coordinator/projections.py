@@ -8,7 +8,7 @@ is replayed or skipped; other aggregates go on.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from grpclib import GRPCError
@@ -18,7 +18,7 @@ from angzarr.coordinator import books, dead_letters, faults
 from angzarr.coordinator.commits import Commit
 from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.errors import Pending, StoreError
-from angzarr.coordinator.handlers import ProjectorComponent
+from angzarr.coordinator.handlers import ProjectorComponent, ProjectorEndpoint
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.store.records import (
     PENDING,
@@ -118,6 +118,10 @@ class Subscription:
             self._fail(behind, self._parked_error(key))
         self._lanes.rouse(key)
         return future
+
+    def position_of(self, key: Key) -> int:
+        """Sequence of the last event taken in of an aggregate; -1 before the first."""
+        return self._positions.get(key, -1)
 
     def _parked_error(self, key: Key) -> GRPCError:
         return GRPCError(
@@ -225,8 +229,8 @@ class Subscription:
         if not pages:
             # A named edition begins above zero.
             pages = await self._engine.store.own_pages(key, lower, upper)
-        while pages and pages[-1].state == PENDING:
-            pages.pop()
+        undecided = next((n for n, page in enumerate(pages) if page.state == PENDING), len(pages))
+        del pages[undecided:]
         if not pages:
             return None
         shown = books.visible(pages)
@@ -404,13 +408,47 @@ class Projections:
             for row in subscription.pending(correlation_id)
         ]
 
+    def find(self, projector: type | str) -> Subscription:
+        """A projector by its class or name.
+
+        Raises:
+            KeyError: there is none; the text names those there are.
+        """
+        for name, subscription in self.subscriptions.items():
+            if projector in {name, subscription.projector.handler}:
+                return subscription
+        known = ", ".join(self.subscriptions) or "none"
+        raise KeyError(f"no projector {projector!r}; known projectors: {known}")
+
+    async def wait(self, book: EventBook, projectors: Sequence[type | str], timeout: float) -> None:
+        """Wait until projectors have taken a book in.
+
+        Raises:
+            TimeoutError: one has not, after ``timeout`` seconds.
+            GRPCError: one failed, or is parked.
+        """
+        if not book.pages:
+            return
+        key, last = books.key_of(book.cover), book.pages[-1].header.sequence
+        async with asyncio.timeout(timeout) as deadline:
+            for subscription in map(self.find, projectors):
+                try:
+                    await subscription.wait_for(key, last)
+                except GRPCError as error:
+                    name = subscription.projector.name
+                    raise GRPCError(error.status, f"Projector {name!r} failed: {error.message}") from error
+                except asyncio.CancelledError:
+                    if deadline.expired():
+                        raise _lagging(subscription, key, last, timeout) from None
+                    raise
+
     async def rebuild(
-        self, name: str, replacement: ProjectorComponent | None = None
+        self, projector: type | str, replacement: ProjectorEndpoint | None = None
     ) -> AsyncIterator[tuple[int, int]]:
         """Feed a projector every event from the first, beside the live one, then let it take over.
 
         Args:
-            name: the projector.
+            projector: its class or name.
             replacement: what is fed, such as one that writes to a new table; the projector itself by default.
 
         Yields:
@@ -419,10 +457,10 @@ class Projections:
         Raises:
             KeyError: there is no such projector.
         """
-        live = self.subscriptions[name]
-        shadow = Subscription(
-            self._engine, replacement or live.projector, f"{live.consumer}@rebuild", self._group
-        )
+        live = self.find(projector)
+        name = live.projector.name
+        fed = live.projector if replacement is None else replace(live.projector, endpoint=replacement)
+        shadow = Subscription(self._engine, fed, f"{live.consumer}@rebuild", self._group)
         await self._engine.store.submit([ForgetPositions(shadow.consumer)])
         goal = await self._engine.store.head()
         while True:
@@ -446,6 +484,14 @@ class Projections:
         """Start nothing any more."""
         for subscription in self.subscriptions.values():
             subscription.stop()
+
+
+def _lagging(subscription: Subscription, key: Key, wanted: int, timeout: float) -> TimeoutError:
+    at = subscription.position_of(key)
+    return TimeoutError(
+        f"projector {subscription.projector.name!r} has not taken in {key.domain}/{key.root.hex()}/{wanted} after"
+        f" {timeout:g} s: it is at {'the beginning' if at < 0 else at}, {wanted - at} events behind"
+    )
 
 
 async def _drained(subscription: Subscription) -> None:

@@ -1,5 +1,6 @@
 """Two-phase pages: pending while their cascade runs, then confirmed or revoked, all of them together."""
 
+import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -39,6 +40,12 @@ class TwoPhase:
         self._steps_left = steps_left
         self._requests: Counter[str] = Counter()
         self._failed: dict[str, str] = {}
+        self.changed = asyncio.Event()
+
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """The cascades that have not ended."""
+        return tuple(self._requests)
 
     def begin(self, cascade_id: str) -> None:
         """A request of the cascade begins."""
@@ -58,9 +65,12 @@ class TwoPhase:
         failure = self._failed.get(cascade_id, "")
         if not failure and self._steps_left(cascade_id):
             return
-        del self._requests[cascade_id]
         self._failed.pop(cascade_id, None)
-        await self.end(cascade_id, failure)
+        try:
+            await self.end(cascade_id, failure)
+        finally:
+            del self._requests[cascade_id]
+            self.changed.set()
 
     async def revoke_all(self) -> None:
         """Revoke what an earlier process left pending."""

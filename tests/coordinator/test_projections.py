@@ -1,0 +1,161 @@
+"""Projectors: order, positions, gaps, parking, rebuild."""
+
+from pathlib import Path
+
+import pytest
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator.handlers import ProjectorComponent
+from angzarr.messages import SyncMode
+from tests.coordinator.worlds import FAST, A, B, Domain, View, send, world
+
+
+def coordinator(view: View, path: Path) -> EmbeddedCoordinator:
+    return EmbeddedCoordinator(
+        handlers={"left": Domain()}, projectors={"view": (["left"], view)}, store=path, config=FAST
+    )
+
+
+async def test_books_come_in_order_per_aggregate() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        for number in range(10):
+            await send(running, "left", A, f"Do{number}")
+            await send(running, "left", B, f"Do{number}")
+        await running.settle(5)
+    for root in (A, B):
+        assert [sequence for at, sequence, _ in view.events if at == root] == list(range(10))
+
+
+async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    first, second = View(), View()
+    async with coordinator(first, tmp_path / "w.db") as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+    async with coordinator(second, tmp_path / "w.db") as running:
+        await send(running, "left", A, "DoTwo")
+        await running.settle(5)
+    assert [name for _, _, name in second.events] == ["DoneTwo"]
+
+
+async def test_a_new_projector_starts_at_the_first_event(tmp_path: Path) -> None:
+    view = View()
+    async with EmbeddedCoordinator(handlers={"left": Domain()}, store=tmp_path / "w.db") as running:
+        await send(running, "left", A, "DoOne")
+        await send(running, "left", A, "DoTwo")
+    async with coordinator(view, tmp_path / "w.db") as running:
+        await running.settle(5)
+    assert [name for _, _, name in view.events] == ["DoneOne", "DoneTwo"]
+
+
+async def test_a_gap_is_filled_before_a_book_is_handed_over() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne", sync_mode=SyncMode.ISOLATED)
+        await send(running, "left", A, "DoTwo")
+        await running.settle(5)
+    assert [(sequence, name) for _, sequence, name in view.events] == [(0, "DoneOne"), (1, "DoneTwo")]
+
+
+async def test_a_failing_projector_is_tried_again() -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 2)
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        assert await running.dead_letters() == []
+    assert [name for _, _, name in view.events] == ["DoneOne"]
+
+
+async def test_a_hopeless_book_parks_its_aggregate_until_it_is_replayed(tmp_path: Path) -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 3)
+    async with coordinator(view, tmp_path / "w.db") as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        await send(running, "left", A, "DoTwo")
+        await send(running, "left", B, "DoOther")
+        await running.settle(5)
+        assert [name for _, _, name in view.events] == ["DoneOther"]
+    async with coordinator(view, tmp_path / "w.db") as running:
+        await running.settle(5)
+        assert [name for _, _, name in view.events] == ["DoneOther"]
+        (letter,) = await running.dead_letters(component="view")
+        assert letter.rejection_reason == "view: boom"
+        await running.replay(letter)
+        await running.settle(5)
+        assert [name for _, _, name in view.events] == ["DoneOther", "DoneOne", "DoneTwo"]
+
+
+async def test_a_skipped_book_lets_the_later_ones_through() -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 3)
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        await send(running, "left", A, "DoTwo")
+        await running.skip((await running.dead_letters())[0])
+        await running.settle(5)
+    assert [name for _, _, name in view.events] == ["DoneTwo"]
+
+
+async def test_a_parked_projector_fails_a_sync_caller_by_name() -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 3)
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        with pytest.raises(GRPCError, match="'view' is parked at left/"):
+            await send(running, "left", A, "DoTwo", sync_mode=SyncMode.SIMPLE)
+
+
+async def test_system_domains_are_not_projected() -> None:
+    everything = View()
+    handlers = {"_own": Domain(), "left": Domain()}
+    async with world(handlers=handlers, projectors={"view": (["*"], everything)}) as running:
+        await send(running, "_own", A, "DoOne")
+        await send(running, "left", A, "DoTwo")
+        await running.settle(5)
+    assert [name for _, _, name in everything.events] == ["DoneTwo"]
+
+
+async def test_an_edition_is_projected_by_itself() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne")
+        await send(running, "left", A, "DoTwo", edition="what-if")
+        await running.settle(5)
+    assert [(book.cover.edition.name, len(book.pages)) for book in view.books] == [("", 1), ("what-if", 1)]
+
+
+async def test_a_rebuild_feeds_everything_beside_the_live_one_and_takes_over() -> None:
+    live, fresh = View(), View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], live)}) as running:
+        for number in range(5):
+            await send(running, "left", A, f"Do{number}")
+        await running.settle(5)
+        progress = [step async for step in running.rebuild("view", fresh)]
+        assert progress[-1] == (5, 5)
+        await send(running, "left", A, "DoLater")
+        await running.settle(5)
+    assert [name for _, _, name in fresh.events] == [*(f"Done{n}" for n in range(5)), "DoneLater"]
+    assert len(live.events) == 5
+
+
+async def test_read_your_writes_by_waiting_for_a_projector() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        response = await send(running, "left", A, "DoOne")
+        await running.projected(response, ["view"], timeout=5)
+        assert [name for _, _, name in view.events] == ["DoneOne"]
+
+
+async def test_waiting_for_a_stuck_projector_names_it() -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 3)
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        response = await send(running, "left", A, "DoOne")
+        with pytest.raises((TimeoutError, GRPCError), match="view"):
+            await running.projected(response, ["view"], timeout=0.001)
+
+
+def test_a_wildcard_takes_all_but_system_domains() -> None:
+    projector = ProjectorComponent("view", ("*",), View())
+    assert (projector.takes("left"), projector.takes("_angzarr")) == (True, False)
