@@ -24,7 +24,7 @@ from angzarr.messages import (
 from angzarr.router import CommandHandlerRouter, Router, applies, command_handler, handles
 from tests.bank import messages as bank
 
-EVENTS = [
+EVENTS = (
     "AccountOpened",
     "Deposited",
     "Withdrawn",
@@ -37,7 +37,7 @@ EVENTS = [
     "AccountOpenedV2",
     "OnboardingStarted",
     "OnboardingDeposit",
-]
+)
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 

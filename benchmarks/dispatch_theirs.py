@@ -1,7 +1,8 @@
 """The dispatch job with angzarr-client 0.3.1; run by benchmarks/dispatch.py in an environment of its own.
 
-Arguments: a serialized FileDescriptorSet of tests/bank/protos. Then it reads one JSON object a line, ``{"router": "fluent",
-"events": 1000, "types": 2, "calls": 10}``, and answers with the seconds that so many calls took, bytes in to bytes out.
+Argument: a serialized FileDescriptorSet of tests/bank/protos. Then it reads one JSON object a line,
+``{"router": "fluent", "events": 1000, "types": 2, "calls": 10}``, and answers with the seconds that so many calls
+took, bytes in to bytes out.
 """
 
 import json
@@ -32,7 +33,7 @@ def load(path: str) -> dict[str, Any]:
 
 
 BANK = load(sys.argv[1])
-EVENTS = [
+EVENTS = (
     "AccountOpened",
     "Deposited",
     "Withdrawn",
@@ -45,7 +46,7 @@ EVENTS = [
     "AccountOpenedV2",
     "OnboardingStarted",
     "OnboardingDeposit",
-]
+)
 
 
 class State:
