@@ -1,6 +1,18 @@
 """Full protobuf names of the generated classes. Written by `nox -s protos`; do not edit."""
 
 PACKAGES: dict[str, dict[str, str]] = {
+    "angzarr.admin.v1": {
+        "angzarr.admin.v1.Cause": "Cause",
+        "angzarr.admin.v1.DeadLetterRequest": "DeadLetterRequest",
+        "angzarr.admin.v1.ExplainRequest": "ExplainRequest",
+        "angzarr.admin.v1.ListDeadLettersRequest": "ListDeadLettersRequest",
+        "angzarr.admin.v1.ListDeadLettersResponse": "ListDeadLettersResponse",
+        "angzarr.admin.v1.ListProjectorsResponse": "ListProjectorsResponse",
+        "angzarr.admin.v1.Projected": "Projected",
+        "angzarr.admin.v1.Projector": "Projector",
+        "angzarr.admin.v1.RebuildProgress": "RebuildProgress",
+        "angzarr.admin.v1.RebuildProjectorRequest": "RebuildProjectorRequest",
+    },
     "angzarr_client.proto.angzarr": {
         "angzarr_client.proto.angzarr.AggregateRoot": "AggregateRoot",
         "angzarr_client.proto.angzarr.AngzarrDeadLetter": "AngzarrDeadLetter",

@@ -107,27 +107,6 @@ class MergeStrategy(_Enum):
 
 
 @dataclass(eq=False, repr=False)
-class CloudEvent(betterproto.Message):
-    type: str = betterproto.string_field(1)
-    data: "betterproto_lib_google_protobuf.Any" = betterproto.message_field(2)
-    extensions: "dict[str, str]" = betterproto.map_field(
-        3, betterproto.TYPE_STRING, betterproto.TYPE_STRING
-    )
-    """Further context attributes."""
-
-    id: "str | None" = betterproto.string_field(4, optional=True)
-    """Absent: derived from the event that is projected."""
-
-    source: "str | None" = betterproto.string_field(5, optional=True)
-    subject: "str | None" = betterproto.string_field(6, optional=True)
-
-
-@dataclass(eq=False, repr=False)
-class CloudEventsResponse(betterproto.Message):
-    events: "list[CloudEvent]" = betterproto.message_field(1)
-
-
-@dataclass(eq=False, repr=False)
 class Uuid(betterproto.Message):
     """
     An identifier in its 16 raw bytes, most significant first (not its text form).
@@ -611,6 +590,27 @@ class GetDescriptorRequest(betterproto.Message):
     """No RPC takes it today."""
 
     pass
+
+
+@dataclass(eq=False, repr=False)
+class CloudEvent(betterproto.Message):
+    type: str = betterproto.string_field(1)
+    data: "betterproto_lib_google_protobuf.Any" = betterproto.message_field(2)
+    extensions: "dict[str, str]" = betterproto.map_field(
+        3, betterproto.TYPE_STRING, betterproto.TYPE_STRING
+    )
+    """Further context attributes."""
+
+    id: "str | None" = betterproto.string_field(4, optional=True)
+    """Absent: derived from the event that is projected."""
+
+    source: "str | None" = betterproto.string_field(5, optional=True)
+    subject: "str | None" = betterproto.string_field(6, optional=True)
+
+
+@dataclass(eq=False, repr=False)
+class CloudEventsResponse(betterproto.Message):
+    events: "list[CloudEvent]" = betterproto.message_field(1)
 
 
 @dataclass(eq=False, repr=False)

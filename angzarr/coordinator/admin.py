@@ -1,0 +1,140 @@
+"""CoordinatorAdminService: what the command line looks into a running coordinator with."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator import books, causality
+from angzarr.coordinator.letters import ID, DeadLetters
+from angzarr.coordinator.projections import Projections
+from angzarr.coordinator.services import Metadata, answered, failing_cleanly
+from angzarr.coordinator.store import Store
+from angzarr.messages import AngzarrDeadLetter, Empty, root_uuid_of
+from angzarr.messages.admin import (
+    Cause,
+    DeadLetterRequest,
+    ExplainRequest,
+    ListDeadLettersRequest,
+    ListDeadLettersResponse,
+    ListProjectorsResponse,
+    Projected,
+    Projector,
+    RebuildProgress,
+    RebuildProjectorRequest,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AdminService:
+    """Dead letters, causes and projectors of one coordinator.
+
+    Args:
+        store: its store.
+        letters: its dead letters.
+        projections: its projectors.
+    """
+
+    def __init__(self, store: Store, letters: DeadLetters, projections: Projections) -> None:
+        self._store = store
+        self._letters = letters
+        self._projections = projections
+
+    async def list_dead_letters(
+        self, request: ListDeadLettersRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> ListDeadLettersResponse:
+        """ListDeadLetters."""
+        listed = self._letters.list(request.domain or None, request.component or None)
+        return ListDeadLettersResponse(letters=await answered(listed, timeout))
+
+    async def replay_dead_letter(
+        self, request: DeadLetterRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> Empty:
+        """ReplayDeadLetter."""
+        return await answered(self._with_letter(request.id, self._letters.replay), timeout)
+
+    async def skip_dead_letter(
+        self, request: DeadLetterRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> Empty:
+        """SkipDeadLetter."""
+        return await answered(self._with_letter(request.id, self._letters.skip), timeout)
+
+    async def _with_letter(
+        self, wanted: str, action: Callable[[AngzarrDeadLetter], Awaitable[None]]
+    ) -> Empty:
+        for letter in await self._letters.list(None, None):
+            if letter.metadata.get(ID) == wanted:
+                await action(letter)
+                return Empty()
+        raise GRPCError(Status.NOT_FOUND, f"No dead letter {wanted!r}")
+
+    async def explain(
+        self, request: ExplainRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> Cause:
+        """Explain."""
+        return await answered(self._explain(request), timeout)
+
+    async def _explain(self, request: ExplainRequest) -> Cause:
+        key = books.key_of(request.cover)
+        found = await causality.tree(self._store, key, request.sequence)
+        if found is None:
+            root = root_uuid_of(request.cover)
+            raise GRPCError(Status.NOT_FOUND, f"No event {request.sequence} of {key.domain}/{root}")
+        return _cause(found)
+
+    async def list_projectors(
+        self, request: Empty | None = None, timeout: float | None = None, metadata: Metadata = None
+    ) -> ListProjectorsResponse:
+        """ListProjectors."""
+        return await answered(self._list_projectors(), timeout)
+
+    async def _list_projectors(self) -> ListProjectorsResponse:
+        return ListProjectorsResponse(
+            projectors=[
+                Projector(
+                    name=name,
+                    domains=list(subscription.projector.domains),
+                    behind=len(subscription.pending()),
+                    parked=len(await self._letters.list(None, name)),
+                )
+                for name, subscription in self._projections.subscriptions.items()
+            ]
+        )
+
+    def rebuild_projector(
+        self, request: RebuildProjectorRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> AsyncIterator[RebuildProgress]:
+        """RebuildProjector."""
+        return failing_cleanly(lambda: self._rebuild(request.name))
+
+    async def _rebuild(self, name: str) -> AsyncIterator[RebuildProgress]:
+        try:
+            self._projections.find(name)
+        except KeyError as error:
+            raise GRPCError(Status.NOT_FOUND, str(error.args[0])) from error
+        async for done, total in self._projections.rebuild(name):
+            yield RebuildProgress(done=done, total=total)
+
+
+def _cause(node: causality.Cause) -> Cause:
+    return Cause(
+        cover=books.cover_of(node.key, node.correlation_id),
+        sequence=node.sequence,
+        event_type=node.event_type,
+        command_type=node.command_type,
+        component=node.component,
+        received_at=_time(node.received_at),
+        stored_at=_time(node.stored_at),
+        caused=[_cause(caused) for caused in node.caused],
+        projections=[_projected(name, at) for name, at in node.projections.items()],
+    )
+
+
+def _projected(name: str, at: int | None) -> Projected:
+    return Projected(projector=name) if at is None else Projected(projector=name, at=_time(at))
+
+
+def _time(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
