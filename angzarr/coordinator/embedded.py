@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from angzarr.coordinator import books, errors
+from angzarr.coordinator.admin import AdminService
 from angzarr.coordinator.assembly import (
     Handlers,
     ProcessManagers,
@@ -47,6 +48,7 @@ from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
 from angzarr.identity import root_from_text
 from angzarr.messages import AngzarrDeadLetter, CommandResponse, EventBook, Query
+from angzarr.messages.admin import ADMIN
 from angzarr.messages.services import (
     COMMAND_HANDLER_COORDINATOR,
     EVENT_QUERY,
@@ -160,6 +162,7 @@ class EmbeddedCoordinator:
         self.projectors = ProjectorCoordinatorService(engine, self._projections)
         self.event_stream = EventStreamService(streams)
         self._letters = DeadLetters(engine, self._reactions, self._projections)
+        self.admin = AdminService(self._store, self._letters, self._projections)
         for endpoint in remotes(self.components):
             stack.push_async_callback(endpoint.close)
         if self._uds_base is not None or self._tcp is not None:
@@ -176,6 +179,7 @@ class EmbeddedCoordinator:
             (PROCESS_MANAGER_COORDINATOR, self.process_managers),
             (PROJECTOR_COORDINATOR, self.projectors),
             (EVENT_STREAM, self.event_stream),
+            (ADMIN, self.admin),
         ]
 
     async def _close_store(self) -> None:
