@@ -15,7 +15,7 @@ from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Fi
 from angzarr.codec.general import SchemaOf, element_reader, entry_reader, fill, read_wrapped
 from angzarr.codec.layout import MARK
 from angzarr.codec.source import Source, linked
-from angzarr.codec.wellknown import check_moment, resolve_or_keep
+from angzarr.codec.wellknown import NO_SHAPE, SHAPES, check_moment, resolve_or_keep
 from angzarr.codec.wire import LENGTH, MAX_DEPTH, TOO_DEEP, TRUNCATED, read_size, read_varint, tag_bytes
 from angzarr.errors import DecodeError
 
@@ -91,11 +91,14 @@ class _Writer:
             "TOO_DEEP": TOO_DEEP,
             "check_moment": check_moment,
             "finish": _finisher(schema),
+            "from_bytes": int.from_bytes,
             "new": object.__new__,
+            "no_shape": NO_SHAPE,
             "read_size": read_size,
             "read_varint": read_varint,
             "read_wrapped": read_wrapped,
             "resolve": resolve_or_keep,
+            "shapes": SHAPES,
         }
         self.source = Source("parse", self._names)
 
@@ -188,8 +191,10 @@ class _Writer:
         if element.kind == "bytes":
             return "b[i:j]"
         if element.kind in (TIMESTAMP, DURATION):
-            unread = "check_moment(b[i:j], k - 1)"
-            return unread if field.singular else f"resolve({element.kind!r}, {unread})"
+            if not field.singular:
+                return f"resolve({element.kind!r}, check_moment(b[i:j], k - 1))"
+            self.source("v = b[i:j]", "x, y = shapes.get(n, no_shape)")
+            return "[v] if from_bytes(v) & x == y and k else check_moment(v, k - 1)"
         if element.kind == WRAPPER:
             self._names[f"element_{field.number}"] = element
             return f"read_wrapped(element_{field.number}, b, i, j, k - 1)"

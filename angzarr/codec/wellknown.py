@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from angzarr.codec.fields import DURATION, TIMESTAMP
-from angzarr.codec.wire import read_tag, read_varint, skip, write_varint
+from angzarr.codec.wire import more_pairs, read_tag, read_varint, skip, write_varint
 from angzarr.errors import DecodeError, EncodeError
 
 __all__ = [
     "DEFAULTS",
     "EPOCH",
+    "NO_SHAPE",
+    "SHAPES",
     "OutOfRange",
     "check_moment",
     "resolve",
@@ -79,12 +81,12 @@ def _shapes() -> dict[int, tuple[int, int]]:
         if nanos_bytes:
             mask += b"\xff" + b"\x80" * nanos_bytes
             pattern += b"\x10" + b"\x80" * (nanos_bytes - 1) + b"\x00"
-        shapes[len(mask)] = int.from_bytes(mask, "little"), int.from_bytes(pattern, "little")
+        shapes[len(mask)] = int.from_bytes(mask), int.from_bytes(pattern)
     return shapes
 
 
-_SHAPES = _shapes()
-_NO_SHAPE = (0, 1)
+SHAPES = _shapes()
+NO_SHAPE = (0, 1)
 
 
 def check_moment(raw: bytes, depth: int) -> list[bytes]:
@@ -100,8 +102,8 @@ def check_moment(raw: bytes, depth: int) -> list[bytes]:
     Raises:
         DecodeError, IndexError: it is malformed.
     """
-    mask, pattern = _SHAPES.get(len(raw), _NO_SHAPE)
-    if int.from_bytes(raw, "little") & mask != pattern or depth < 0:
+    mask, pattern = SHAPES.get(len(raw), NO_SHAPE)
+    if int.from_bytes(raw) & mask != pattern or depth < 0:
         _seconds_and_nanos(raw, depth)
     return [raw]
 
@@ -174,7 +176,7 @@ def write_timestamp(value: Any) -> bytes:
             delta = value - EPOCH
         except TypeError:
             raise EncodeError(f"{value!r} has no time zone") from None
-        return _pair(delta.days * 86400 + delta.seconds, delta.microseconds * 1000)
+        return _write_recent(delta.days * 86400 + delta.seconds, delta.microseconds * 1000)
     return _write_special(TIMESTAMP, value, datetime)
 
 
@@ -213,6 +215,21 @@ def _without_memory(value: Any) -> Any:
     if isinstance(value, datetime):
         return datetime.combine(value.date(), value.timetz())
     return timedelta(value.days, value.seconds, value.microseconds)
+
+
+def _write_recent(seconds: int, nanos: int) -> bytes:
+    """As ``_pair``, in one go for what a clock shows mostly: five bytes of seconds, five of nanoseconds."""
+    if not 268435456 <= seconds < 34359738368 or nanos < 268435456:
+        return _pair(seconds, nanos)
+    more = more_pairs()
+    return b"\x08%b%b%c\x10%b%b%c" % (
+        more[seconds & 16383],
+        more[seconds >> 14 & 16383],
+        seconds >> 28,
+        more[nanos & 16383],
+        more[nanos >> 14 & 16383],
+        nanos >> 28,
+    )
 
 
 def _pair(seconds: int, nanos: int) -> bytes:

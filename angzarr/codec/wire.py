@@ -17,6 +17,7 @@ __all__ = [
     "LENGTH",
     "MAX_DEPTH",
     "VARINT",
+    "more_pairs",
     "read_any_tag",
     "read_size",
     "read_tag",
@@ -177,6 +178,12 @@ def write_varint(value: int) -> bytes:
 def short_varints() -> list[bytes]:
     """The encodings of all numbers that take one or two bytes."""
     return [write_varint(value) for value in range(16384)]
+
+
+@functools.cache
+def more_pairs() -> list[bytes]:
+    """For fourteen bits the two bytes of a varint that goes on after them."""
+    return [_MORE[bits & 127] + _MORE[bits >> 7] for bits in range(16384)]
 
 
 def tag_bytes(number: int, wire_type: int) -> bytes:
