@@ -3,7 +3,7 @@
 Same job for both: 100 accounts, 10,000 deposits with a domain check, durable in an SQLite file, then rebuild every
 balance; and an aggregate of 10,000 events rebuilt. Run as ``python -m benchmarks.coordinator --theirs PYTHON``, where
 PYTHON is an interpreter that has eventsourcing 9.5 installed; ``run()`` gives the same figures as data. Rounds are
-interleaved and medians reported, because single timings on a shared machine jump; ratios within one run are what counts.
+interleaved and medians reported, because single timings on a shared machine jump; ratios within one run are what count.
 """
 
 import argparse
@@ -22,7 +22,21 @@ from typing import Any
 from angzarr.app import App
 from angzarr.client import DomainClient
 from angzarr.coordinator import EmbeddedCoordinator
-from angzarr.messages import Query, new_cover
+from angzarr.messages import Any as Any_
+from angzarr.messages import (
+    BusinessResponse,
+    CommandBook,
+    CommandPage,
+    ContextualCommand,
+    EventBook,
+    FactRequest,
+    Query,
+    ReplayRequest,
+    ReplayResponse,
+    SagaHandleRequest,
+    SagaResponse,
+    new_cover,
+)
 from angzarr.router import Router, rebuild
 from tests.bank.domain import Accounts
 from tests.bank.messages import Deposit, OpenAccount
@@ -130,6 +144,54 @@ async def long_aggregate(deposits: int) -> float:
         return time.perf_counter() - start
 
 
+class Stopwatch:
+    """A saga's target that notes when a command reached it."""
+
+    def __init__(self) -> None:
+        self.committed = 0.0
+        self.latencies: list[float] = []
+
+    async def handle(self, request: ContextualCommand) -> BusinessResponse:
+        self.latencies.append(time.perf_counter() - self.committed)
+        return BusinessResponse()
+
+    async def handle_fact(self, request: FactRequest) -> EventBook:
+        raise NotImplementedError
+
+    async def replay(self, request: ReplayRequest) -> ReplayResponse:
+        raise NotImplementedError
+
+
+class Relay:
+    """A saga that sends one command per book."""
+
+    async def handle(self, request: SagaHandleRequest) -> SagaResponse:
+        page = CommandPage(command=Any_(type_url="type.googleapis.com/bank.Noted"))
+        return SagaResponse(commands=[CommandBook(cover=new_cover("watch", roots(1)[0]), pages=[page])])
+
+
+async def reaction_latency(count: int = 500) -> dict[str, float]:
+    """Milliseconds from a command's commit to its saga's command reaching a handler, in process, idle."""
+    watch = Stopwatch()
+    with TemporaryDirectory() as directory:
+        async with EmbeddedCoordinator(
+            bank(),
+            store=Path(directory) / "bank.db",
+            handlers={"watch": watch},
+            sagas={"relay": ("account", Relay())},
+        ) as coordinator:
+            account = coordinator.client("account")
+            await opened(account, 1)
+            await coordinator.settle(5)
+            watch.latencies.clear()
+            for _ in range(count):
+                await account.send(Deposit(amount=10), root=roots(1)[0])
+                watch.committed = time.perf_counter()
+                await coordinator.settle(5)
+    values = sorted(watch.latencies)
+    return {"p50": values[len(values) // 2] * 1000, "p99": values[int(len(values) * 0.99)] * 1000}
+
+
 def theirs(python: str, accounts: int, deposits: int) -> dict[str, float]:
     """The same job by eventsourcing, in its own interpreter."""
     done = subprocess.run(
@@ -158,6 +220,9 @@ def run(python: str, rounds: int = 3, accounts: int = ACCOUNTS, deposits: int = 
         note("concurrent", many["commands_per_second"])
         note("over_uds", asyncio.run(over_a_socket(accounts, deposits)))
         note("rebuild_long", asyncio.run(long_aggregate(deposits)))
+        latency = asyncio.run(reaction_latency())
+        note("reaction_p50_ms", latency["p50"])
+        note("reaction_p99_ms", latency["p99"])
     medians = {name: statistics.median(values) for name, values in figures.items()}
     base = medians["theirs"]
     ratios = {name: medians[name] / base for name in ("one_at_a_time", "concurrent", "over_uds")}

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from angzarr.coordinator import errors
+from angzarr.coordinator import errors, faults
 from angzarr.coordinator.errors import StoreOpenError
 
 APPLICATION_ID = 0x616E677A  # "angz"
@@ -159,6 +159,7 @@ def _step(connection: sqlite3.Connection, number: int, migration: Migration) -> 
     try:
         for statement in migration:
             connection.execute(statement)
+        faults.reached("in a migration")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")

@@ -1,0 +1,123 @@
+"""The process that the crash matrix kills: accounts, transfers between them by a saga, and a projector.
+
+``python -m tests.coordinator.crashing DATABASE VIEW MODE``: ``work`` opens accounts and transfers, ``rebuild`` rebuilds
+the projector, ``check`` only finishes what is left; each prints what was acknowledged, then one JSON object about the
+whole.
+"""
+
+import asyncio
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from angzarr.app import App
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
+from angzarr.coordinator.store.records import Key
+from angzarr.messages import EventBook, Projection, type_name_from_url
+from angzarr.router import Router
+from tests.bank.domain import Accounts, Transfers
+from tests.bank.messages import (
+    Deposit,
+    Deposited,
+    OpenAccount,
+    RequestTransfer,
+    TransferReceived,
+    TransferRequested,
+)
+
+ROOTS = [uuid.UUID(int=number) for number in range(1, 7)]
+START = 1000
+CONFIG = CoordinatorConfig(reactions=ReactionConfig(min_delay=0.001, max_delay=0.01))
+
+
+class View:
+    """Writes a line per event; a line twice says the same, so twice is once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def handle(self, book: EventBook) -> Projection:
+        with self.path.open("a") as file:
+            for page in book.pages:
+                name = type_name_from_url(page.event.type_url)
+                file.write(f"{book.cover.root.value.hex()} {page.header.sequence} {name}\n")
+        return Projection(cover=book.cover, projector="view")
+
+    handle_speculative = handle
+
+
+def coordinator(database: str, view: Path) -> EmbeddedCoordinator:
+    app = App(
+        "bank",
+        routers=[
+            Router("accounts").with_handler(Accounts, Accounts).build(),
+            Router("transfers").with_handler(Transfers, Transfers).build(),
+        ],
+    )
+    return EmbeddedCoordinator(
+        app, store=database, projectors={"view": (["account"], View(view))}, config=CONFIG
+    )
+
+
+def acknowledged(root: uuid.UUID, book: EventBook) -> None:
+    for page in book.pages:
+        sys.stdout.write(f"ack {root.hex} {page.header.sequence}\n")
+    sys.stdout.flush()
+
+
+async def work(running: EmbeddedCoordinator) -> None:
+    account = running.client("account")
+    for root in ROOTS:
+        for message in (OpenAccount(owner="somebody"), Deposit(amount=START)):
+            acknowledged(root, (await account.send(message, root=root)).events)
+    for number in range(10):
+        for root in ROOTS:
+            to = ROOTS[(root.int + number) % len(ROOTS)]
+            transfer = RequestTransfer(to=to.bytes, amount=number + 1)
+            acknowledged(root, (await account.send(transfer, root=root)).events)
+
+
+async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
+    events: set[str] = set()
+    total, doubled, missing = 0, 0, 0
+    for root in ROOTS:
+        for page in (await running.events("account", root)).pages:
+            name = type_name_from_url(page.event.type_url)
+            events.add(f"{root.hex} {page.header.sequence} {name}")
+            if name == "bank.Deposited":
+                total += Deposited.FromString(page.event.value).amount
+            if name == "bank.TransferReceived":
+                total += TransferReceived.FromString(page.event.value).amount
+            if name == "bank.TransferRequested":
+                total -= TransferRequested.FromString(page.event.value).amount
+                caused = await running.engine.store.caused_by(
+                    Key("account", "", root.bytes), page.header.sequence
+                )
+                doubled += len(caused) > 1
+                missing += len(caused) == 0
+    return {
+        "events": sorted(events),
+        "total": total,
+        "doubled": doubled,
+        "missing": missing,
+        "letters": len(await running.dead_letters()),
+    }
+
+
+async def main(database: str, view: Path, mode: str) -> None:
+    async with coordinator(database, view) as running:
+        if mode == "work":
+            await work(running)
+        await running.settle(30)
+        if mode == "rebuild":
+            await asyncio.to_thread(view.write_text, "")
+            async for _ in running.rebuild("view"):
+                pass
+        await running.settle(30)
+        sys.stdout.write(json.dumps(await report(running)) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
