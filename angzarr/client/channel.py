@@ -1,6 +1,7 @@
 """The channel: an endpoint, and the connections to it."""
 
 import asyncio
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import grpclib.client
 from grpclib.config import Configuration
 
 from angzarr.client import failures
+from angzarr.client.balancing import Balancer
 from angzarr.client.config import ChannelConfig
 from angzarr.client.endpoint import Endpoint, parse_endpoint
 from angzarr.client.http2 import ClientProtocol
@@ -42,6 +44,9 @@ class Channel(grpclib.client.Channel):
         self.config = config or ChannelConfig()
         self.closed = False
         self._connecting: asyncio.Future[None] | None = None
+        self._connections: set[ClientProtocol] = set()
+        balanced = self.config.balancing == "round_robin" and not self.endpoint.is_unix
+        self._balancer = Balancer(self.addresses, self._open) if balanced else None
         context = _ssl_context(self.endpoint, self.config)
         settings = Configuration(ssl_target_name_override=_server_name(self.endpoint, self.config))
         if self.endpoint.is_unix:
@@ -88,6 +93,8 @@ class Channel(grpclib.client.Channel):
         while True:
             if self.closed:
                 raise failures.closed()
+            if self._balancer is not None:
+                return await self._balancer.pick()
             protocol = self._protocol
             if isinstance(protocol, ClientProtocol) and protocol.usable:
                 return protocol
@@ -99,11 +106,7 @@ class Channel(grpclib.client.Channel):
     async def _connect_once(self) -> None:
         connecting = self._connecting = asyncio.get_running_loop().create_future()
         try:
-            protocol = await self._open()
-            if self.closed:
-                protocol.close()
-            else:
-                self._protocol = protocol
+            self._protocol = await self._open()
         except ConnectionError as error:
             connecting.set_exception(error)
             connecting.exception()
@@ -120,17 +123,47 @@ class Channel(grpclib.client.Channel):
         except ConnectionError as error:
             raise ConnectionError(error.message, code=error.code, details=error.details) from error.__cause__
 
-    async def _open(self) -> ClientProtocol:
+    async def addresses(self) -> list[str]:
+        """The addresses that the endpoint's name stands for now, in the resolver's order.
+
+        Raises:
+            ConnectionError: CONNECTION_FAILED, the name is not known.
+        """
+        try:
+            found = await self._loop.getaddrinfo(
+                self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM
+            )
+        except OSError as error:
+            raise self._failed(error) from error
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    async def _open(self, address: str | None = None) -> ClientProtocol:
         try:
             with anyio.fail_after(self.config.connect_timeout):
-                protocol = await self._create_connection()
+                protocol = await (self._create_connection() if address is None else self._connect_to(address))
         except TimeoutError as error:
             late = TimeoutError(f"no connection within {self.config.connect_timeout:g} s")
             raise self._failed(late) from error
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
         assert isinstance(protocol, ClientProtocol)
-        _log.debug("connected", endpoint=self.endpoint.text)
+        connections = self._connections  # not self: a dropped channel must be collected, and warn
+        connections.add(protocol)
+        protocol.lost.add_done_callback(lambda _: connections.discard(protocol))
+        _log.debug("connected", endpoint=self.endpoint.text, address=address or "")
+        if self.closed:
+            protocol.close()
+        return protocol
+
+    async def _connect_to(self, address: str) -> ClientProtocol:
+        name = self._config.ssl_target_name_override or self.endpoint.host
+        _, protocol = await self._loop.create_connection(
+            self._protocol_factory,
+            address,
+            self.endpoint.port,
+            ssl=self._ssl,
+            server_hostname=name if self._ssl is not None else None,
+        )
         return protocol
 
     def _failed(self, cause: BaseException | None, *, several: bool = False) -> ConnectionError:
@@ -149,20 +182,22 @@ class Channel(grpclib.client.Channel):
     def close(self) -> None:
         """Close the connection; calls under way end with TransportError. Closing twice is fine."""
         self.closed = True
-        if isinstance(self._protocol, ClientProtocol):
-            self._protocol.close()
+        for protocol in list(self._connections):
+            protocol.close()
 
     async def aclose(self) -> None:
-        """Close, and wait until the socket is closed; a peer that takes nothing any more is cut off after 1 s."""
+        """Close, and wait until the sockets are closed; a peer that takes nothing any more is cut off after 1 s."""
         self.close()
-        protocol = self._protocol
-        if not isinstance(protocol, ClientProtocol):
+        if self._balancer is not None:
+            await self._balancer.close()
+        lost = [protocol.lost for protocol in self._connections]
+        if not lost:
             return
-        with anyio.move_on_after(_CLOSING):
-            await asyncio.shield(protocol.lost)
-            return
-        protocol.abort("the client was closed")
-        await protocol.lost
+        _, stuck = await asyncio.wait(lost, timeout=_CLOSING)
+        if stuck:
+            for protocol in list(self._connections):
+                protocol.abort("the client was closed")
+            await asyncio.wait(stuck)
 
     def __del__(self) -> None:
         if not self.closed:

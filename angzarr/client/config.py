@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from angzarr.client.breaker import BreakerConfig
 from angzarr.client.metadata import Metadata, checked_metadata
@@ -64,6 +64,10 @@ class ChannelConfig:
     """Metadata of every call: pairs or a mapping, or an async callable that gives them anew for each call, for tokens
     that expire. Keys are lower case; a value is printable ASCII, or bytes under a key that ends in ``-bin``."""
 
+    balancing: Literal["first", "round_robin"] = "first"
+    """What to do with a name of several addresses: one connection to the first that answers, or one to each, used in
+    turns and looked up again when one goes or 30 s have passed (a Kubernetes headless service is the case)."""
+
     retry_budget: float = 100.0
     """Failures of calls that may follow each other, without a success between them, before nothing is retried any
     more, so that retries cannot multiply an outage."""
@@ -84,6 +88,7 @@ class ChannelConfig:
             all(hasattr(each, "intercept") for each in self.interceptors),
             "objects with intercept()",
         )
+        self._check("balancing", self.balancing in ("first", "round_robin"), "'first' or 'round_robin'")
         self._check("retry_budget", _positive(self.retry_budget) and self.retry_budget >= 1, "1 or more")
         self._check("retry_budget_ratio", _positive(self.retry_budget_ratio), "more than 0")
         self._check(

@@ -47,7 +47,7 @@ class Processor(EventsProcessor):
     def _released(self, release: Callable[[], None]) -> None:
         release()
         if self.draining and not self.streams:
-            self.close("drained after GOAWAY")
+            self.close("drained")
 
     def process(self, event: Event) -> None:
         if event.__class__ in getattr(self, "processors", ()):
@@ -164,6 +164,14 @@ class ClientProtocol(H2Protocol):
             self.connection._connection.close_connection()
             self.connection.flush()
         self.processor.close("the client was closed")
+
+    def retire(self) -> None:
+        """Open no new calls; close when those under way have ended."""
+        self.handler.close()
+        processor = cast("Processor", self.processor)
+        processor.draining = True
+        if not processor.streams:
+            self.close()
 
     def abort(self, reason: str) -> None:
         """Drop the connection without waiting for what is still to be written."""
