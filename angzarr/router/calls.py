@@ -141,19 +141,23 @@ async def invoke(
         extras: values of the opt-ins.
         in_thread: run a synchronous method in a worker thread, so that it cannot stall the loop.
     """
+    result = start(method, instance, standard, extras, in_thread)
+    return await result if method.is_async or hasattr(type(result), "__await__") else result
+
+
+def start(method: Method, instance: Any, standard: tuple[Any, ...], extras: Extras, in_thread: bool) -> Any:
+    """As ``invoke``, up to its first await: the result, or an awaitable of it."""
     function = getattr(instance, method.name)
     if method.slots or method.keywords:
-        arguments = [standard[slot] if isinstance(slot, int) else extras(slot) for slot in _slots_of(method)]
+        arguments = tuple(
+            standard[slot] if isinstance(slot, int) else extras(slot) for slot in _slots_of(method)
+        )
         function = functools.partial(function, **{name: extras(name) for name in method.keywords})
     else:
-        arguments = list(standard[: method.takes])
-    if method.is_async:
-        return await function(*arguments)
-    if in_thread:
-        result = await anyio.to_thread.run_sync(functools.partial(function, *arguments))
-    else:
-        result = function(*arguments)
-    return await result if hasattr(type(result), "__await__") else result
+        arguments = standard[: method.takes]
+    if in_thread and not method.is_async:
+        return anyio.to_thread.run_sync(functools.partial(function, *arguments))
+    return function(*arguments)
 
 
 def _slots_of(method: Method) -> tuple[int | str, ...]:

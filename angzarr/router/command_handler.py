@@ -1,7 +1,7 @@
 """Commands in, events out: the router of command handlers."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import betterproto
 from grpclib.const import Status
@@ -10,7 +10,6 @@ from angzarr import codec
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import CommandRejectedError, DecodeError, DispatchError
 from angzarr.messages import (
-    TYPE_URL_PREFIX,
     BusinessResponse,
     CommandBook,
     ContextualCommand,
@@ -19,8 +18,6 @@ from angzarr.messages import (
     FactRequest,
     ReplayRequest,
     ReplayResponse,
-    RevocationResponse,
-    Snapshot,
     any_of,
     framework_name,
     has_field,
@@ -28,79 +25,31 @@ from angzarr.messages import (
     type_name_from_url,
 )
 from angzarr.router.base import BuiltRouter
-from angzarr.router.calls import Method
-from angzarr.router.context import bind, bound
+from angzarr.router.calls import Method, start
+from angzarr.router.context import bind, bound, restore
 from angzarr.router.emission import Emission
-from angzarr.router.faults import decode_payload, explain, wrong_request, wrong_return
+from angzarr.router.faults import decode_payload, explain, wrong_request
 from angzarr.router.raw.answer import business_response
 from angzarr.router.raw.commands import commands_at
 from angzarr.router.raw.history import RawHistory
 from angzarr.router.raw.scan import split_request
-from angzarr.router.registry import Compiled, Factory
-from angzarr.router.rejections import Answer, read_refusal, sort_answer
-from angzarr.router.requests import BookHistory, CommandView, History, require_commands
-from angzarr.router.state import Fold, snapshot_of
+from angzarr.router.registry import Factory
+from angzarr.router.rejections import Answer, read_refusal
+from angzarr.router.requests import BookHistory, History, require_commands
+from angzarr.router.session import (
+    CommandTable,
+    Handler,
+    Session,
+    absorb,
+    command_tables,
+    only_events,
+    response_of,
+)
+from angzarr.router.state import snapshot_of
 
 __all__ = ["CommandHandlerRouter"]
 
-CommandTable: TypeAlias = "dict[str, tuple[Handler, Method, type[betterproto.Message]]]"
-_RESPONSES = frozenset({BusinessResponse, RevocationResponse})
 _NO_COMMANDS: CommandTable = {}
-
-
-class Handler:
-    """One registered class: its tables, its fold and its factory."""
-
-    def __init__(self, compiled: Compiled, factory: Any) -> None:
-        self.compiled = compiled
-        self.info = compiled.info
-        self.factory = factory
-        self.fold = Fold(compiled)
-
-
-class Session:
-    """One command book on its way: the state of each handler class, and the events so far."""
-
-    def __init__(self, command: CommandView, history: History) -> None:
-        self.command = command
-        self.history = history
-        self.last: tuple[Handler, Any] | None = None
-        self._emission: Emission | None = None
-        self._states: dict[int, tuple[Any, int]] = {}
-
-    @property
-    def emission(self) -> Emission:
-        """The events so far. A raw history knows its next sequence once it was folded, so this comes after that."""
-        if self._emission is None:
-            self._emission = Emission(self.history.next_sequence)
-        return self._emission
-
-    def state(self, handler: Handler, instance: Any) -> Any:
-        """The state after the history and the events so far."""
-        known = self._states.get(id(handler))
-        if known is None:
-            state, applied = self.history.fold(handler.fold, instance), 0
-        else:
-            state, applied = known
-        emission = self.emission
-        if len(emission.items) > applied:
-            for type_url, value in emission.payloads(applied):
-                state = handler.fold.apply(instance, state, type_url, value)
-        self._states[id(handler)] = (state, len(emission.items))
-        self.last = (handler, instance)
-        return state
-
-    def folded_anew(self, handler: Handler, instance: Any) -> Any:
-        """The same state from the events alone: what a handler did to the state it was given does not count."""
-        state = self.history.fold(handler.fold, instance)
-        for type_url, value in self.emission.payloads():
-            state = handler.fold.apply(instance, state, type_url, value)
-        return state
-
-    def extra(self, name: str) -> Any:
-        """The value of an opt-in parameter."""
-        cover = self.command.cover()
-        return cover.correlation_id if name == "correlation_id" else codec.clone(cover)
 
 
 class CommandHandlerRouter(BuiltRouter):
@@ -117,7 +66,7 @@ class CommandHandlerRouter(BuiltRouter):
     ) -> None:
         super().__init__(factories, **options)
         self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self._entries)
-        self._commands = _command_tables(self._handlers)
+        self._commands = command_tables(self._handlers)
 
     def supports_handle_fact(self) -> bool:
         """Whether some class has a ``@handles_fact`` method."""
@@ -192,53 +141,45 @@ class CommandHandlerRouter(BuiltRouter):
     async def _decide(self, session: Session) -> BusinessResponse | None:
         """Handle every page; None when there is nothing but events."""
         command = session.command
-        restore = bind(command.domain, command.root, command.correlation_id)
+        table = self._commands.get(command.domain, _NO_COMMANDS)
+        tokens = bind(command.domain, command.root, command.correlation_id)
         try:
             for type_url, value in command.payloads:
-                answer = await self._handle(session, type_url, value)
-                if answer is None:
-                    continue
-                if answer.revocation is not None:
-                    return BusinessResponse(revocation=answer.revocation)
-                if answer.notification is not None:
-                    return BusinessResponse(notification=answer.notification)
+                found = table.get(type_url) or table.get(type_name_from_url(type_url))
+                if found is not None:
+                    answer = await self._handle_command(session, found, type_url, value)
+                elif framework_name(type_url) == "Notification":
+                    answer = await self._handle_rejection(session, type_url, value)
+                else:
+                    raise _nobody_handles(command.domain, type_url)
+                response = None if answer is None else response_of(answer)
+                if response is not None:
+                    return response
         finally:
-            restore()
+            restore(tokens)
         return None
-
-    async def _handle(self, session: Session, type_url: str, value: bytes) -> Answer | None:
-        """Handle one page; None when it gave nothing but events."""
-        domain = session.command.domain
-        table = self._commands.get(domain, _NO_COMMANDS)
-        found = table.get(type_url)
-        if found is None and framework_name(type_url) == "Notification":
-            return await self._handle_rejection(session, type_url, value)
-        found = found or table.get(type_name_from_url(type_url))
-        if found is None:
-            raise DispatchError(
-                Status.INVALID_ARGUMENT,
-                messages.NO_HANDLER_REGISTERED,
-                error_code=codes.NO_HANDLER_REGISTERED,
-                extras={keys.DOMAIN: domain, keys.TYPE_URL: type_url},
-            )
-        handler, method, message = found
-        return await self._handle_command(session, handler, method, message, type_url, value)
 
     async def _handle_command(
         self,
         session: Session,
-        handler: Handler,
-        method: Method,
-        message: type[betterproto.Message],
+        found: tuple[Handler, Method, type[betterproto.Message]],
         type_url: str,
         value: bytes,
     ) -> Answer | None:
+        handler, method, message = found
         command = decode_payload(message, type_url, value)
         try:
-            instance = await self._instance(handler.factory)
-            standard = (command, session.state(handler, instance), session.emission.next_sequence)
-            result = await self._call(method, instance, standard, session.extra)
-            return _absorb(session.emission, method, result, rejection=False)
+            instance = handler.factory()
+            if hasattr(type(instance), "__await__"):
+                instance = await instance
+            state = session.state(handler, instance)
+            emission = session.emission
+            result = start(
+                method, instance, (command, state, emission.next_sequence), session.extra, self._in_thread
+            )
+            if method.is_async or hasattr(type(result), "__await__"):
+                result = await result
+            return absorb(emission, method, result)
         except CommandRejectedError as rejection:
             if rejection.cover is None:
                 rejection.cover = codec.clone(session.command.cover())
@@ -258,7 +199,7 @@ class CommandHandlerRouter(BuiltRouter):
                     instance = await self._instance(handler.factory)
                     standard = (refusal.notification, session.state(handler, instance))
                     result = await self._call(method, instance, standard, session.extra)
-                    answer = _absorb(session.emission, method, result, rejection=True)
+                    answer = absorb(session.emission, method, result, rejection=True)
                 except Exception as error:
                     explain(error, method, type_url, session.command.cover())
                     raise
@@ -272,29 +213,19 @@ class CommandHandlerRouter(BuiltRouter):
 
     def _book(self, session: Session) -> EventBook:
         book = session.emission.book(session.command.cover())
-        snapshot = self._snapshot(session)
+        snapshot = session.snapshot()
         if snapshot is not None:
             book.snapshot = snapshot
         return book
 
     def _encoded(self, session: Session) -> bytes:
         emission = session.emission
-        snapshot = self._snapshot(session) if emission.snapshot is None else emission.snapshot
+        snapshot = session.snapshot() if emission.snapshot is None else emission.snapshot
         return business_response(
             emission,
             session.command.cover_bytes() if emission.cover is None else codec.encode(emission.cover),
             None if snapshot is None else codec.encode(snapshot),
         )
-
-    def _snapshot(self, session: Session) -> Snapshot | None:
-        """A snapshot after the new events, when one is due and no handler made its own."""
-        if session.last is None or session.emission.snapshot is not None:
-            return None
-        handler, instance = session.last
-        if not _snapshot_is_due(handler.info.snapshot_every, session):
-            return None
-        state = session.folded_anew(handler, instance)
-        return Snapshot(sequence=session.emission.next_sequence - 1, state=pack(state))
 
     async def dispatch_fact(self, request: FactRequest) -> EventBook:
         """Hand facts to every ``@handles_fact`` method of their type; facts that nobody handles are left out.
@@ -340,7 +271,7 @@ class CommandHandlerRouter(BuiltRouter):
                     fact = decode_payload(method.message, payload.type_url, payload.value)
                     try:
                         result = await self._call(method, instance, (fact, state), extra)
-                        _only_events(emission, method, result)
+                        only_events(emission, method, result)
                     except Exception as error:
                         explain(error, method, payload.type_url, cover)
                         raise
@@ -376,41 +307,10 @@ class CommandHandlerRouter(BuiltRouter):
         return ReplayResponse(state=pack(state))
 
 
-def _command_tables(handlers: Sequence[Handler]) -> dict[str, CommandTable]:
-    """Domain → what a command may be called, with our prefix and bare → its handler. Notifications are no commands."""
-    tables: dict[str, CommandTable] = {}
-    for handler in handlers:
-        table = tables.setdefault(handler.info.domain, {})
-        for name, (method, *_) in handler.compiled.handles.items():
-            if method.message is not None and framework_name(name) != "Notification":
-                table.setdefault(name, (handler, method, method.message))
-                table.setdefault(TYPE_URL_PREFIX + name, (handler, method, method.message))
-    return tables
-
-
-def _absorb(emission: Emission, method: Method, result: object, *, rejection: bool) -> Answer | None:
-    """Take the events of a result; None when that was all, else the answer with its other arms."""
-    if result is None or (isinstance(result, betterproto.Message) and type(result) not in _RESPONSES):
-        emission.add(method, result)
-        return None
-    answer = sort_answer(result)
-    if not rejection and answer.result is None and not isinstance(result, BusinessResponse | None):
-        raise wrong_return(method, result)
-    emission.add(method, answer.result)
-    for book in answer.books:
-        emission.add_book(book)
-    return answer
-
-
-def _only_events(emission: Emission, method: Method, result: object) -> None:
-    answer = _absorb(emission, method, result, rejection=False)
-    if answer is not None and (answer.revocation is not None or answer.notification is not None):
-        raise wrong_return(method, result)
-
-
-def _snapshot_is_due(every: int | None, session: Session) -> bool:
-    if every is None or not session.emission.items:
-        return False
-    last = session.history.snapshot_sequence
-    before = 0 if last is None else last + 1
-    return session.emission.next_sequence // every > before // every
+def _nobody_handles(domain: str, type_url: str) -> DispatchError:
+    return DispatchError(
+        Status.INVALID_ARGUMENT,
+        messages.NO_HANDLER_REGISTERED,
+        error_code=codes.NO_HANDLER_REGISTERED,
+        extras={keys.DOMAIN: domain, keys.TYPE_URL: type_url},
+    )

@@ -1,13 +1,16 @@
 """Domain, root and correlation id as structlog context variables, so that every log line of a handler has them."""
 
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TypeAlias
 
 import structlog
 
 from angzarr.messages import Cover
+
+Tokens: TypeAlias = tuple[contextvars.Token[object], contextvars.Token[object], contextvars.Token[object]]
 
 _KEYS = ("domain", "root", "correlation_id")
 
@@ -23,26 +26,23 @@ def _variables() -> tuple[contextvars.ContextVar[object], ...]:
     return contextvars.Context().run(bind)
 
 
-def bind(domain: str, root: bytes, correlation_id: str) -> Callable[[], None]:
-    """Bind the three; the callable that is returned restores what was there."""
+def bind(domain: str, root: bytes, correlation_id: str) -> Tokens:
+    """Bind the three, until ``restore`` is given what this returns."""
     domain_var, root_var, correlation_var = _variables()
-    first = domain_var.set(domain)
-    second = root_var.set(root.hex())
-    third = correlation_var.set(correlation_id)
+    return domain_var.set(domain), root_var.set(root.hex()), correlation_var.set(correlation_id)
 
-    def restore() -> None:
-        correlation_var.reset(third)
-        root_var.reset(second)
-        domain_var.reset(first)
 
-    return restore
+def restore(tokens: Tokens) -> None:
+    """Bring back what was bound before."""
+    for variable, token in zip(_variables(), tokens, strict=True):
+        variable.reset(token)
 
 
 @contextmanager
 def bound(cover: Cover) -> Iterator[None]:
     """Bind what a cover says for the time of a block."""
-    restore = bind(cover.domain, cover.root.value, cover.correlation_id)
+    tokens = bind(cover.domain, cover.root.value, cover.correlation_id)
     try:
         yield
     finally:
-        restore()
+        restore(tokens)

@@ -1,8 +1,8 @@
 """The events a request produces, stamped: sequence, time, and in the end the book's cover and next sequence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import betterproto
 
@@ -14,6 +14,7 @@ from angzarr.messages import (
     EventBook,
     EventPage,
     PageHeader,
+    RevocationResponse,
     Snapshot,
     any_of,
     full_type_url_for,
@@ -34,7 +35,10 @@ class NewEvent(NamedTuple):
 
 Item: TypeAlias = NewEvent | EventPage
 
-_NOT_EVENTS = (BusinessResponse, EventPage, Snapshot)
+_NOT_EVENTS = frozenset({BusinessResponse, EventBook, EventPage, RevocationResponse, Snapshot})
+
+_emitted: dict[type, tuple[str, Callable[[Any], bytes]]] = {}
+"""Event classes that have been emitted: type URL and encoder."""
 
 
 class Emission:
@@ -44,8 +48,9 @@ class Emission:
         next_sequence: sequence of the first event.
     """
 
+    __slots__ = ("_created_at", "cover", "items", "next_sequence", "snapshot")
+
     def __init__(self, next_sequence: int) -> None:
-        self.start = next_sequence
         self.next_sequence = next_sequence
         self.items: list[Item] = []
         self.cover: Cover | None = None
@@ -69,17 +74,30 @@ class Emission:
             self.add_book(result)
         elif isinstance(result, list | tuple):
             for event in result:
-                if isinstance(event, EventBook):
-                    raise wrong_return(method, result)
                 self._add_event(method, event)
         elif result is not None:
             self._add_event(method, result)
 
-    def _add_event(self, method: Method, event: object) -> None:
-        if not isinstance(event, betterproto.Message) or isinstance(event, _NOT_EVENTS):
-            raise wrong_return(method, event)
-        self.items.append(NewEvent(self.next_sequence, full_type_url_for(type(event)), codec.encode(event)))
+    def add_plain(self, result: object) -> bool:
+        """Take None, or an event of a class that was emitted before; False, and nothing taken, for anything else."""
+        if result is None:
+            return True
+        kind = _emitted.get(type(result))
+        if kind is None:
+            return False
+        type_url, encode = kind
+        self.items.append(NewEvent(self.next_sequence, type_url, encode(result)))
         self.next_sequence += 1
+        return True
+
+    def _add_event(self, method: Method, event: object) -> None:
+        if event is not None and self.add_plain(event):
+            return
+        cls = type(event)
+        if not issubclass(cls, betterproto.Message) or cls in _NOT_EVENTS:
+            raise wrong_return(method, event)
+        _emitted[cls] = (full_type_url_for(cls), codec.encoder_for(cls))
+        self.add_plain(event)
 
     def add_book(self, book: EventBook) -> None:
         """Take a book as it is; pages without sequence or time get one. The first cover that says anything wins."""

@@ -4,27 +4,28 @@ from datetime import UTC, datetime
 
 from angzarr import codec
 from angzarr.codec.wire import write_varint
-from angzarr.messages import EventPage
 from angzarr.router.emission import Emission, NewEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_heads: dict[str, bytes] = {}
+"""Type URL → the field of an Any that holds it. Only URLs of event classes that handlers return get here."""
 
 
-def business_response(emission: Emission, cover: bytes | None, snapshot: bytes | None) -> bytes:
+def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) -> bytes:
     """An encoded BusinessResponse with the events collected.
 
     Args:
         emission: the events.
-        cover: the encoded cover of the answer; None for none.
+        cover: the encoded cover of the answer.
         snapshot: the encoded snapshot; None for none.
     """
-    parts = [] if cover is None else [b"\x0a", write_varint(len(cover)), cover]
+    parts = [b"\x0a", write_varint(len(cover)), cover]
     if snapshot is not None:
         parts += (b"\x12", write_varint(len(snapshot)), snapshot)
     if emission.items:
         created_at = _timestamp(emission.created_at)
         for item in emission.items:
-            page = _new_page(item, created_at) if type(item) is NewEvent else _page(item)
+            page = _new_page(item, created_at) if isinstance(item, NewEvent) else codec.encode(item)
             parts += (b"\x1a", write_varint(len(page)), page)
     if emission.next_sequence:
         parts += (b"\x30", write_varint(emission.next_sequence))
@@ -32,20 +33,13 @@ def business_response(emission: Emission, cover: bytes | None, snapshot: bytes |
     return b"".join((b"\x0a", write_varint(len(book)), book))
 
 
-def _page(item: EventPage | NewEvent) -> bytes:
-    assert isinstance(item, EventPage)
-    return codec.encode(item)
-
-
 def _new_page(event: NewEvent, created_at: bytes) -> bytes:
     """header { sequence } created_at { … } event { type_url value }."""
-    sequence = write_varint(event.sequence)
-    url = event.type_url.encode()
-    value = event.value
-    packed = [b"\x0a", write_varint(len(url)), url]
+    number, type_url, value = event
+    sequence = write_varint(number)
+    packed = _heads.get(type_url) or _head(type_url)
     if value:
-        packed += (b"\x12", write_varint(len(value)), value)
-    body = b"".join(packed)
+        packed = b"".join((packed, b"\x12", write_varint(len(value)), value))
     return b"".join(
         (
             b"\x0a",
@@ -54,10 +48,16 @@ def _new_page(event: NewEvent, created_at: bytes) -> bytes:
             sequence,
             created_at,
             b"\x1a",
-            write_varint(len(body)),
-            body,
+            write_varint(len(packed)),
+            packed,
         )
     )
+
+
+def _head(type_url: str) -> bytes:
+    url = type_url.encode()
+    head = _heads[type_url] = b"\x0a" + write_varint(len(url)) + url
+    return head
 
 
 def _timestamp(at: datetime) -> bytes:

@@ -67,19 +67,18 @@ def sized(data: bytes, i: int) -> Span | None:
 def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
     """The bounds of the events and of the command in a ContextualCommand; None when it is encoded in an unusual way."""
     end = len(data)
-    found: list[Span | None] = [None, None]
+    events = command = None
     i = 0
     try:
-        for index, tag in enumerate((0x0A, 0x12)):
-            if i < end and data[i] == tag:
-                span = sized(data, i + 1)
-                if span is None or span[1] > end:
-                    return None
-                found[index] = span
-                i = span[1]
+        if end and data[0] == 0x0A:
+            events = sized(data, 1)
+            i = end + 1 if events is None else events[1]
+        if i < end and data[i] == 0x12:
+            command = sized(data, i + 1)
+            i = end + 1 if command is None else command[1]
     except IndexError:
         return None
-    return (found[0], found[1]) if i == end else None
+    return (events, command) if i == end else None
 
 
 def read_cover(data: bytes, i: int, end: int) -> CoverView | None:
