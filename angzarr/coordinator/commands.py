@@ -156,7 +156,7 @@ class CommandPipeline:
         for attempt in range(1, self._engine.config.commands.attempts + 1):
             try:
                 async with self._engine.locks.hold(command.key):
-                    return await self._once(command)
+                    return await self._once(command, first=attempt == 1)
             except ConflictError as error:
                 if not command.may_be_retried or attempt == self._engine.config.commands.attempts:
                     raise await self._lost(command, error) from error
@@ -173,9 +173,9 @@ class CommandPipeline:
             )
         return mismatch(command.expected, actual, books.encode_history(history))
 
-    async def _once(self, command: Command) -> Commit | None:
+    async def _once(self, command: Command, *, first: bool = False) -> Commit | None:
         engine = self._engine
-        if command.causes:
+        if command.causes and not (first and command.deferred and command.origin.fresh):
             known = await self._already_done(command)
             if known is not None:
                 return known

@@ -48,6 +48,8 @@ class Origin:
         cause: what caused it, for pages whose header does not say.
         with_commit: what is to be stored in the same transaction as the command's events.
         flow: how it runs; None for the request's own.
+        fresh: whether it is sent for the first time, so that only a conflict makes looking for an earlier delivery
+            worth while.
     """
 
     component: str = ""
@@ -55,6 +57,7 @@ class Origin:
     cause: "Provenance | None" = None
     with_commit: "tuple[Operation, ...]" = ()
     flow: Flow | None = None
+    fresh: bool = False
 
 
 CLIENT = Origin()

@@ -358,7 +358,7 @@ class Reactions:
 
     async def _replace(self, item: Item, rows: Sequence[Enqueue]) -> Done:
         results = await self._engine.store.submit([Dequeue(item.row.id), *rows])
-        return Done([Item(row) for row in rows_of(rows, results[1:], microseconds())])
+        return Done(_items(rows, results[1:]))
 
     async def _call_manager(self, item: Item) -> Done:
         row = item.row
@@ -443,7 +443,7 @@ class Reactions:
         row = item.row
         meta, data = unpack_body(row.body)
         request = codec.decode(CommandRequest, data)
-        origin = self._origin(row, meta, flow)
+        origin = replace(self._origin(row, meta, flow), fresh=item.fresh and item.attempt == 0)
         try:
             commit = await self.commands.execute(request, origin)
         except GRPCError as error:
@@ -498,7 +498,7 @@ def process_events(
 
 
 def _items(rows: Sequence[Enqueue], ids: Sequence[Any]) -> list[Item]:
-    return [Item(row) for row in rows_of(rows, ids, microseconds())]
+    return [Item(row, fresh=True) for row in rows_of(rows, ids, microseconds())]
 
 
 def _trigger_of(row: OutboxRow) -> Provenance:

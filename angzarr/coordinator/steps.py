@@ -25,6 +25,7 @@ class Item:
     commit: "Commit | None" = None
     attempt: int = 0
     started_at: float | None = None
+    fresh: bool = False
 
     @property
     def lane(self) -> Lane:
