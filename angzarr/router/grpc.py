@@ -68,17 +68,20 @@ class RouterGrpc(Generic[R]):
     def __mapping__(self) -> Mapping[str, Handler]:
         """grpclib's table: path → handler."""
         return {
-            rpc.path: Handler(
-                self._served(getattr(self, rpc.name)), Cardinality.UNARY_UNARY, rpc.request, rpc.response
-            )
+            rpc.path: Handler(self._served(rpc), Cardinality.UNARY_UNARY, rpc.request, rpc.response)
             for rpc in self.service.rpcs.values()
         }
 
-    def _served(
-        self, method: Callable[[Any], Awaitable[Any]]
-    ) -> Callable[[Stream[Any, Any]], Awaitable[None]]:
+    def _served(self, rpc: services.Rpc) -> Callable[[Stream[Any, Any]], Awaitable[None]]:
+        method = getattr(self, rpc.name)
+        by_bytes = self._dispatches_bytes(rpc)
+
         async def serve(stream: Stream[Any, Any]) -> None:
             _carry_details_as_bytes(stream)
+            if by_bytes and hasattr(stream, "recv_bytes"):  # our server's streams, which leave bytes alone
+                data: bytes = await stream.recv_bytes()
+                await stream.send_bytes(await self._answer(self.router.dispatch_bytes(data)))  # type: ignore[attr-defined]
+                return
             try:
                 request = await stream.recv_message()
             except DecodeError as error:
@@ -87,6 +90,10 @@ class RouterGrpc(Generic[R]):
             await stream.send_message(await method(request))
 
         return serve
+
+    def _dispatches_bytes(self, rpc: services.Rpc) -> bool:
+        """Whether the RPC is the router's ``dispatch`` and no subclass has put something of its own in between."""
+        return rpc is next(iter(self.service.rpcs.values())) and type(self) is _ADAPTERS.get(self.router.kind)
 
     async def _answer(self, operation: Awaitable[T]) -> T:
         try:

@@ -37,10 +37,19 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         """Receive the next message, or None after the last.
 
         Raises:
+            grpclib.GRPCError: as `recv_bytes`.
+            DecodeError: its bytes are no encoding of the request.
+        """
+        data = await self.recv_bytes()
+        return None if data is None else self._codec.decode(data, self._recv_type)
+
+    async def recv_bytes(self) -> bytes | None:
+        """Receive the next message as it was sent, or None after the last.
+
+        Raises:
             grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit (nothing of it is read);
                 UNIMPLEMENTED, it is compressed, or a method that takes one message was sent none; INTERNAL, it ends
                 before its end.
-            DecodeError: its bytes are no encoding of the request.
         """
         prefix = await self._read(_PREFIX.size)
         if not prefix:
@@ -57,9 +66,8 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
                 Status.RESOURCE_EXHAUSTED,
                 f"received message of {size} bytes exceeds the limit of {self._limit} bytes",
             )
-        message: Request = self._codec.decode(await self._read(size), self._recv_type)
         self._messages_received += 1
-        return message
+        return await self._read(size)
 
     async def _read(self, size: int) -> bytes:
         try:
@@ -78,7 +86,14 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         Raises:
             grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit.
         """
-        body = self._codec.encode(message, self._send_type)
+        await self.send_bytes(self._codec.encode(message, self._send_type))
+
+    async def send_bytes(self, body: bytes) -> None:
+        """Send a message that is encoded already.
+
+        Raises:
+            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit.
+        """
         if len(body) > self._limit:
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED,
