@@ -29,6 +29,7 @@ class Method:
             says it all.
         keywords: opt-ins passed by keyword.
         is_async: whether it is ``async def``.
+        asks: whether it takes anything but standard arguments.
     """
 
     owner: str
@@ -38,6 +39,7 @@ class Method:
     slots: tuple[int | str, ...] = ()
     keywords: tuple[str, ...] = ()
     is_async: bool = False
+    asks: bool = False
 
     def __str__(self) -> str:
         return f"{self.owner}.{self.name}"
@@ -76,6 +78,7 @@ def describe(
         takes=len(slots),
         slots=() if simple else tuple(slots),
         keywords=tuple(keywords),
+        asks=not simple,
         is_async=inspect.iscoroutinefunction(inspect.unwrap(getattr(raw, "__func__", raw))),
     )
 
@@ -148,7 +151,7 @@ async def invoke(
 def start(method: Method, instance: Any, standard: tuple[Any, ...], extras: Extras, in_thread: bool) -> Any:
     """As ``invoke``, up to its first await: the result, or an awaitable of it."""
     function = getattr(instance, method.name)
-    if method.slots or method.keywords:
+    if method.asks:
         arguments = tuple(
             standard[slot] if isinstance(slot, int) else extras(slot) for slot in _slots_of(method)
         )

@@ -128,12 +128,14 @@ class CommandHandlerRouter(BuiltRouter):
         if spans is None or spans[1] is None:
             return await super().dispatch_bytes(data)
         events, (start, end) = spans[0], spans[1]
-        history = BookHistory(None) if events is None else RawHistory(data, *events)
+        history: BookHistory | RawHistory | None = None
         try:
-            session = Session(commands_at(data, start, end), history)
+            commands = commands_at(data, start, end)
+            history = BookHistory(None) if events is None else RawHistory(data, *events, commands)
+            session = Session(commands, history)
             answer = await self._decide(session)
         except Exception as error:
-            if isinstance(error, DecodeError) or not history.is_read:
+            if isinstance(error, DecodeError) or history is None or not history.is_read:
                 codec.decode(ContextualCommand, data)
             raise
         return self._encoded(session) if answer is None else codec.encode(answer)
@@ -170,14 +172,18 @@ class CommandHandlerRouter(BuiltRouter):
         command = decode_payload(message, type_url, value)
         try:
             instance = handler.factory()
-            if hasattr(type(instance), "__await__"):
+            if not handler.makes_itself and hasattr(type(instance), "__await__"):
                 instance = await instance
             state = session.state(handler, instance)
             emission = session.emission
             result = start(
                 method, instance, (command, state, emission.next_sequence), session.extra, self._in_thread
             )
-            if method.is_async or hasattr(type(result), "__await__"):
+            if method.is_async:
+                result = await result
+            if emission.add_plain(result):
+                return None
+            if hasattr(type(result), "__await__"):
                 result = await result
             return absorb(emission, method, result)
         except CommandRejectedError as rejection:

@@ -34,8 +34,10 @@ def bind(domain: str, root: bytes, correlation_id: str) -> Tokens:
 
 def restore(tokens: Tokens) -> None:
     """Bring back what was bound before."""
-    for variable, token in zip(_variables(), tokens, strict=True):
-        variable.reset(token)
+    domain_var, root_var, correlation_var = _variables()
+    correlation_var.reset(tokens[2])
+    root_var.reset(tokens[1])
+    domain_var.reset(tokens[0])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The errors that dispatching raises, each made in one place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ from angzarr.messages import Cover, type_name_from_url
 from angzarr.router.calls import Method
 
 M = TypeVar("M", bound=betterproto.Message)
+
+_parsers: dict[type[betterproto.Message], Callable[..., Any]] = {}
+"""Parsers of the payload classes seen, all of them registered."""
 
 
 def malformed(code: str, text: str, **extras: Any) -> DispatchError:
@@ -72,10 +76,14 @@ def decode_payload(cls: type[M], type_url: str, value: bytes) -> M:
     Raises:
         DispatchError: ANY_DECODE_FAILED, with type URL, field path and cause.
     """
+    parse = _parsers.get(cls)
+    if parse is None:
+        parse = _parsers[cls] = codec.parser_for(cls)
     try:
-        return codec.decode(cls, value)
+        message: M = parse(value, 0, len(value))
     except DecodeError as error:
         raise decode_failed(type_url, error) from error
+    return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Handler:
         self.info = compiled.info
         self.factory = factory
         self.fold = Fold(compiled)
+        self.makes_itself = factory is compiled.info.cls
 
 
 CommandTable: TypeAlias = dict[str, tuple[Handler, Method, type[betterproto.Message]]]

@@ -312,7 +312,7 @@ async def test_the_events_of_a_business_response_are_stamped(dispatch: Dispatch)
         (7, "int"),
         ([Deposited(), "text"], "str"),
         (RevocationResponse(), "RevocationResponse"),
-        ([EventBook()], "list"),
+        ([EventBook()], "EventBook"),
         (EventPage(), "EventPage"),
         ({"amount": 1}, "dict"),
     ],

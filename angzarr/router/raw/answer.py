@@ -64,7 +64,31 @@ def _timestamp(at: datetime) -> bytes:
     """The field ``created_at`` of a page, tag and length included."""
     since = at - _EPOCH
     seconds = since.days * 86400 + since.seconds
+    nanos = since.microseconds * 1000
+    if nanos >= 1 << 21 and 1 << 28 <= seconds < 1 << 35:
+        return _usual_timestamp(seconds, nanos)
     body = b"\x08" + write_varint(seconds & 0xFFFFFFFFFFFFFFFF) if seconds else b""
-    if since.microseconds:
-        body += b"\x10" + write_varint(since.microseconds * 1000)
+    if nanos:
+        body += b"\x10" + write_varint(nanos)
     return b"\x12" + write_varint(len(body)) + body
+
+
+def _usual_timestamp(seconds: int, nanos: int) -> bytes:
+    """The same for five bytes of seconds (1978 to 3058) and four or five of nanoseconds."""
+    return bytes(
+        (
+            0x12,
+            12 if nanos >> 28 else 11,
+            0x08,
+            seconds & 127 | 128,
+            seconds >> 7 & 127 | 128,
+            seconds >> 14 & 127 | 128,
+            seconds >> 21 & 127 | 128,
+            seconds >> 28,
+            0x10,
+            nanos & 127 | 128,
+            nanos >> 7 & 127 | 128,
+            nanos >> 14 & 127 | 128,
+            *((nanos >> 21 & 127 | 128, nanos >> 28) if nanos >> 28 else (nanos >> 21,)),
+        )
+    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
 from angzarr.messages import CommandBook, Cover
-from angzarr.router.raw.scan import CoverView, command_head, read_any, read_cover, sized
+from angzarr.router.raw.scan import command_head, read_cover, sized
 from angzarr.router.requests import BookCommands, require_commands
 
 _parse_book = codec.parser_for(CommandBook)
@@ -15,11 +15,22 @@ _parse_cover = codec.parser_for(Cover)
 class RawCommands:
     """A command book whose cover stays bytes unless a handler asks for it."""
 
-    __slots__ = ("_cover", "_said", "correlation_id", "domain", "payloads", "root")
+    __slots__ = ("_cover", "address", "correlation_id", "domain", "payloads", "root")
 
-    def __init__(self, cover: bytes, said: CoverView, payloads: Sequence[tuple[str, bytes]]) -> None:
+    def __init__(
+        self,
+        cover: bytes,
+        address: int,
+        domain: str,
+        root: bytes,
+        correlation_id: str,
+        payloads: Sequence[tuple[str, bytes]],
+    ) -> None:
         self._cover = cover
-        self.domain, self.root, self.correlation_id = said
+        self.address = address
+        self.domain = domain
+        self.root = root
+        self.correlation_id = correlation_id
         self.payloads = payloads
 
     def cover(self) -> Cover:
@@ -29,6 +40,11 @@ class RawCommands:
     def cover_bytes(self) -> bytes:
         """The book's cover as it came."""
         return self._cover
+
+    def vouches_for(self, cover: bytes) -> bool:
+        """Whether a cover is this one, or this one without its correlation id, and so as well-formed as this one."""
+        mine = self._cover
+        return cover == mine or (len(cover) == self.address and mine.startswith(cover))
 
 
 def commands_at(data: bytes, start: int, end: int) -> RawCommands | BookCommands:
@@ -42,38 +58,47 @@ def commands_at(data: bytes, start: int, end: int) -> RawCommands | BookCommands
         found = _usual(data, start, end)
     except (IndexError, UnicodeDecodeError):
         found = None
-    return require_commands(_parse_book(data, start, end, MAX_DEPTH - 1)) if found is None else found
+    if found is None:
+        return require_commands(_parse_book(data, start, end, MAX_DEPTH - 1))
+    return found
 
 
 def _usual(data: bytes, i: int, end: int) -> RawCommands | None:
-    if data[i] != 0x0A:
+    start = i + 2
+    i = start + data[i + 1]
+    if data[start - 2] != 0x0A or data[start - 1] > 127:
         return None
-    span = sized(data, i + 1)
-    if span is None or span[1] > end:
+    said = read_cover(data, start, i)
+    if said is None or not said[0]:
         return None
-    said = read_cover(data, *span)
-    if said is None or not said.domain:
-        return None
-    i = span[1]
+    domain, root, correlation_id, address = said
+    cover = data[start:i]
     payloads = []
     while i < end:
         page = sized(data, i + 1) if data[i] == 0x12 else None
-        if page is None or page[1] > end:
-            return None
-        payload = _payload(data, *page)
-        if payload is None:
+        payload = None if page is None else _payload(data, *page)
+        if page is None or payload is None:
             return None
         payloads.append(payload)
         i = page[1]
-    return RawCommands(data[span[0] : span[1]], said, payloads) if payloads else None
+    if i != end or not payloads:
+        return None
+    return RawCommands(cover, address - start, domain, root, correlation_id, payloads)
 
 
-def _payload(data: bytes, i: int, end: int) -> tuple[str, bytes] | None:
-    head = command_head(data, i, end)
+def _payload(data: bytes, i: int, stop: int) -> tuple[str, bytes] | None:
+    """Type URL and value of the command that fills a page; None for a page of any other form."""
+    head = command_head(data, i, stop)
     span = None if head is None else sized(data, head.end())
-    if span is None or span[1] != end:
+    if span is None or span[1] != stop:
         return None
-    packed = read_any(data, *span)
-    if packed is None or not packed[0]:
+    i = span[0]
+    n = data[i + 1]
+    if data[i] != 0x0A or not 0 < n < 128:
         return None
-    return packed[0].decode(), data[packed[1] : end]
+    i += 2 + n
+    type_url = data[i - n : i].decode()
+    if i == stop:
+        return type_url, b""
+    span = sized(data, i + 1) if data[i] == 0x12 else None
+    return None if span is None or span[1] != stop else (type_url, data[span[0] : stop])

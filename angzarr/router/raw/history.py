@@ -7,8 +7,9 @@ from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
 from angzarr.messages import Cover, EventBook, EventPage, Snapshot, any_of
 from angzarr.router.calls import Method
-from angzarr.router.raw.scan import page_head, read_cover, sized
-from angzarr.router.requests import BookHistory
+from angzarr.router.raw.commands import RawCommands
+from angzarr.router.raw.scan import page_head, sized
+from angzarr.router.requests import BookCommands, BookHistory
 from angzarr.router.state import Fold, explicit_sequence, snapshot_of
 
 Applier: TypeAlias = tuple[Callable[[bytes, int, int], Any], Callable[[Any, Any], Any], Method] | tuple[()]
@@ -34,11 +35,13 @@ class RawHistory:
         data: the request.
         start: where the book begins.
         end: where it ends.
+        command: the request's command book, whose cover is usually the history's too.
     """
 
-    __slots__ = ("_book", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
+    __slots__ = ("_book", "_command", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
 
-    def __init__(self, data: bytes, start: int, end: int) -> None:
+    def __init__(self, data: bytes, start: int, end: int, command: RawCommands | BookCommands) -> None:
+        self._command = command
         self._data = data
         self._start = start
         self._end = end
@@ -52,7 +55,8 @@ class RawHistory:
         """Sequence of the next event, as the book says. Reads the whole book if nothing else has."""
         if self._next is None:
             self._read(None, None)
-        return self._book.next_sequence if self._next is None and self._book else self._next or 0
+        assert self._next is not None
+        return self._next
 
     @property
     def is_read(self) -> bool:
@@ -104,7 +108,7 @@ class RawHistory:
         data, i, end = self._data, self._start, self._end
         if i < end and data[i] == 0x0A:
             start, i = _within(data, i + 1, end)
-            if read_cover(data, start, i) is None:
+            if not self._command.vouches_for(data[start:i]):
                 _parse_cover(data, start, i, _PAGE_DEPTH)
         if i < end and data[i] == 0x12:
             start, i = _within(data, i + 1, end)
@@ -123,6 +127,8 @@ def _within(data: bytes, i: int, end: int) -> tuple[int, int]:
 def _next_sequence(data: bytes, i: int, end: int) -> int:
     if i == end:
         return 0
+    if i + 2 == end and data[i] == 0x30 and data[i + 1] < 128:
+        return data[i + 1]
     value = shift = 0
     for byte in data[i + 1 : end]:
         value |= (byte & 127) << shift

@@ -1,7 +1,7 @@
 """Recognising the usual encodings of requests, covers and command pages, in place."""
 
 import re
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
 
@@ -33,14 +33,6 @@ command_head = re.compile(
     b"(?:" + _sequence_header() + b")?(?:" + rb"\x10" + _SMALL + b")?" + rb"\x1a", re.DOTALL
 ).match
 """The same for command pages: an explicit sequence, a merge strategy, the command's tag."""
-
-
-class CoverView(NamedTuple):
-    """What a cover says, edition aside."""
-
-    domain: str
-    root: bytes
-    correlation_id: str
 
 
 def sized(data: bytes, i: int) -> Span | None:
@@ -81,48 +73,31 @@ def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
     return (events, command) if i == end else None
 
 
-def read_cover(data: bytes, i: int, end: int) -> CoverView | None:
+def read_cover(data: bytes, i: int, end: int) -> tuple[str, bytes, str, int] | None:
     """Read a Cover of a 16-byte root, a domain and a correlation id, each optional; None for any other.
+
+    Returns:
+        Domain, root, correlation id, and where the correlation id's field begins.
 
     Raises:
         IndexError: the data ends in the middle.
         UnicodeDecodeError: a text is not UTF-8.
     """
     root, domain, correlation_id = b"", "", ""
-    if i < end and data[i : i + 4] == b"\x0a\x12\x0a\x10":
+    if data[i : i + 4] == b"\x0a\x12\x0a\x10":
         root = data[i + 4 : i + 20]
         i += 20
     if i < end and data[i] == 0x12:
-        size = data[i + 1]
-        i += 2
-        if size > 127:
+        start = i + 2
+        i = start + data[i + 1]
+        if data[start - 1] > 127:
             return None
-        domain = data[i : i + size].decode()
-        i += size
+        domain = data[start:i].decode()
+    address = i
     if i < end and data[i] == 0x1A:
-        size = data[i + 1]
-        i += 2
-        if size > 127:
+        start = i + 2
+        i = start + data[i + 1]
+        if data[start - 1] > 127:
             return None
-        correlation_id = data[i : i + size].decode()
-        i += size
-    return CoverView(domain, root, correlation_id) if i == end else None
-
-
-def read_any(data: bytes, i: int, end: int) -> tuple[bytes, int] | None:
-    """The type URL of an Any, undecoded, and where its value begins (it ends at ``end``); None for an unusual encoding.
-
-    Raises:
-        IndexError: the data ends in the middle.
-    """
-    if data[i] != 0x0A or data[i + 1] > 127:
-        return None
-    start = i + 2
-    i = start + data[i + 1]
-    url = data[start:i]
-    if i == end:
-        return url, i
-    if data[i] != 0x12:
-        return None
-    span = sized(data, i + 1)
-    return None if span is None or span[1] != end else (url, span[0])
+        correlation_id = data[start:i].decode()
+    return (domain, root, correlation_id, address) if i == end else None
