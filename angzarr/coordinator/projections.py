@@ -339,6 +339,11 @@ class Subscription:
             )
         return rows
 
+    @property
+    def parked(self) -> int:
+        """How many aggregates wait for somebody to replay or skip a dead letter."""
+        return len(self._parked)
+
     def stop(self) -> None:
         """Start nothing any more."""
         self._lanes.close()

@@ -1,0 +1,98 @@
+"""Looking after a coordinator: causes, dead letters, projectors."""
+
+import uuid
+
+import pytest
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator import causality
+from angzarr.coordinator.store.records import Key
+from angzarr.messages import Empty, has_field, new_cover
+from angzarr.messages.admin import (
+    Cause,
+    DeadLetterRequest,
+    ExplainRequest,
+    ListDeadLettersRequest,
+    RebuildProjectorRequest,
+)
+from tests.coordinator.worlds import A, B, Domain, Saga, View, command, names, send, world
+
+
+def lines(cause: Cause, depth: int = 0) -> list[str]:
+    own = f"{'  ' * depth}{cause.event_type} by {cause.component or 'client'} for {cause.command_type}"
+    return [own, *(line for caused in cause.caused for line in lines(caused, depth + 1))]
+
+
+async def test_an_event_is_explained_from_its_first_cause() -> None:
+    first = Saga({"DoneOne": lambda _: [command("right", B, "DoTwo")]})
+    second = Saga({"DoneTwo": lambda _: [command("left", B, "DoThree"), command("left", B, "DoFour")]})
+    async with world(
+        handlers={"left": Domain(), "right": Domain()},
+        sagas={"first": ("left", first), "second": ("right", second)},
+        projectors={"view": (["left"], View())},
+    ) as running:
+        await send(running, "left", A, "DoOne", correlation_id="c-1")
+        await running.settle(5)
+        found = await running.admin.explain(ExplainRequest(cover=new_cover("left", B), sequence=1))
+        assert lines(found) == [
+            "world.DoneOne by client for world.DoOne",
+            "  world.DoneTwo by first for world.DoTwo",
+            "    world.DoneThree by second for world.DoThree",
+            "    world.DoneFour by second for world.DoFour",
+        ]
+        assert found.received_at <= found.stored_at <= found.caused[0].stored_at
+        assert found.cover.correlation_id == "c-1"
+        assert [projected.projector for projected in found.projections] == ["view"]
+        assert has_field(found.projections[0], "at")
+
+
+async def test_an_unknown_event_is_not_found() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        assert await causality.tree(running.engine.store, Key("left", "", A), 0) is None
+        with pytest.raises(GRPCError) as caught:
+            await running.admin.explain(ExplainRequest(cover=new_cover("left", A), sequence=0))
+        assert caught.value.status is Status.NOT_FOUND
+
+
+async def test_dead_letters_are_listed_replayed_and_skipped_by_id() -> None:
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]})
+    saga.failures = [GRPCError(Status.INVALID_ARGUMENT, "no")] * 2
+    handlers = {"left": Domain(), "right": Domain()}
+    async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "left", A, "DoOne")
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        listed = await running.admin.list_dead_letters(ListDeadLettersRequest(component="s"))
+        first, second = (letter.metadata["angzarr.id"] for letter in listed.letters)
+        await running.admin.replay_dead_letter(DeadLetterRequest(id=first))
+        await running.admin.skip_dead_letter(DeadLetterRequest(id=second))
+        await running.settle(5)
+        assert names(await running.events("right", B)) == ["DoneIt"]
+        assert (await running.admin.list_dead_letters(ListDeadLettersRequest())).letters == []
+        with pytest.raises(GRPCError) as caught:
+            await running.admin.skip_dead_letter(DeadLetterRequest(id=second))
+        assert caught.value.status is Status.NOT_FOUND
+
+
+async def test_projectors_are_listed_and_rebuilt() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", uuid.UUID(int=3).bytes, "DoOne")
+        await running.settle(5)
+        (projector,) = (await running.admin.list_projectors(Empty())).projectors
+        assert (projector.name, projector.domains, projector.behind, projector.parked) == (
+            "view",
+            ["left"],
+            0,
+            0,
+        )
+        steps = [
+            (step.done, step.total)
+            async for step in running.admin.rebuild_projector(RebuildProjectorRequest(name="view"))
+        ]
+        assert steps[-1] == (1, 1)
+        with pytest.raises(GRPCError, match="known projectors: view"):
+            async for _ in running.admin.rebuild_projector(RebuildProjectorRequest(name="other")):
+                pass
+    assert [name for _, _, name in view.events] == ["DoneOne", "DoneOne"]
