@@ -80,7 +80,9 @@ def _link(interceptor: Interceptor, proceed: Proceed) -> Proceed:
     return intercepted
 
 
-async def watched(answers: AsyncIterator[Any], done: Callable[[BaseException | None], None]) -> AsyncIterator[Any]:
+async def watched(
+    answers: AsyncIterator[Any], done: Callable[[BaseException | None], None]
+) -> AsyncIterator[Any]:
     """The answers of a streaming call, and a word when they end.
 
     Args:
