@@ -168,7 +168,7 @@ def raise_to(hand: Hand, number: int, amount: int) -> None:
     added = amount - hand.highest_bet
     put_in(hand, number, amount - seat.bet)
     hand.full_raise = max(hand.full_raise, added)
-    hand.aggressor = number
+    hand.shows_first = number
     seat.acted_at = amount
     bettors = set(hand.bettors())
     hand.to_act = [other for other in hand.numbers(number)[1:] if other in bettors]
@@ -192,9 +192,9 @@ def open_betting(hand: Hand) -> None:
     for seat in hand.seats:
         seat.acted_at = None
     hand.to_act = _openers(hand, first)
-    if hand.to_act:
+    if hand.to_act or not hand.board:
         hand.full_raise = hand.min_bet
-        hand.aggressor = None
+        hand.shows_first = first
 
 
 def _openers(hand: Hand, first: int) -> list[int]:

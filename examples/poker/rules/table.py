@@ -94,7 +94,7 @@ class Hand:
             are dead money in the main pot (the big blind's ante for the table).
         first_to_act: the seat that opens the betting before the flop.
         full_raise: what the last full bet or raise of this street added; a raise adds at least as much.
-        aggressor: who bet or raised last in this street; shows first.
+        shows_first: who bet or raised last in the last street with betting; where nobody did, who acted first in it.
         to_act: the seats still to act in this street, in order.
         history: what was done, in PHH notation, one entry a command.
     """
@@ -106,7 +106,7 @@ class Hand:
     due: list[Due] = field(default_factory=list)
     board: list[str] = field(default_factory=list)
     full_raise: int = 0
-    aggressor: int | None = None
+    shows_first: int = 1
     to_act: list[int] = field(default_factory=list)
     settled: bool = False
     history: list[str] = field(default_factory=list)
@@ -190,7 +190,7 @@ class Hand:
 
     def to_show(self) -> list[int]:
         """The live seats that have not shown, in the order of the showdown: the last aggressor first."""
-        order = self.numbers(self.aggressor or 1)
+        order = self.numbers(self.shows_first)
         return [number for number in order if not self.seat(number).folded and not self.seat(number).shown]
 
     def seen_cards(self) -> set[str]:

@@ -87,12 +87,20 @@ def reopened_too_soon(hand: Hand, state: Any) -> bool:
     )
 
 
+def compare_showdown(hand: Hand, state: Any, setup: Setup) -> None:
+    """Who shows first. With a short blind the engine takes another seat for the one that acted first."""
+    blinds_in_full = all(entry.stack >= entry.ante + entry.blind for entry in setup.entries)
+    if blinds_in_full and hand.stage is not Stage.DECIDED and state.showdown_index is not None:
+        assert state.showdown_index == hand.to_show()[0] - 1
+
+
 def play_both(seed: int) -> None:
     choose = random.Random(seed)
     setup = random_setup(choose)
     state = pokerkit_state(setup)
     for hand, move in play_out(setup, choose):
         compare(hand, state)
+        compare_showdown(hand, state, setup)
         if move.verb == "settle":
             while state.showdown_indices:  # it has the last hand shown even when all others are mucked
                 state.show_or_muck_hole_cards(True)

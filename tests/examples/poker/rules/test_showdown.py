@@ -94,6 +94,10 @@ def test_the_seat_left_of_the_button_shows_first_when_nobody_bet() -> None:
     assert limped().to_show() == [1, 2]
 
 
+def test_who_acted_first_shows_first_when_calls_put_everyone_all_in() -> None:
+    assert play(dealt(100, 100, 100), "p3 cc", "p1 cc").to_show() == [3, 1, 2]
+
+
 def test_a_winner_may_show_out_of_turn() -> None:
     hand = play(dealt(1000, 1000, 1000), "p3 f", "p1 cc", "p2 cc")
     checked_down(hand)
