@@ -1,5 +1,6 @@
 """Stored bytes as books, and books as what is stored. Stored pages are copied, not decoded, wherever that is enough."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ from angzarr.messages import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_AT_ONCE = 1000
 _MAIN_NAMES = frozenset({"", "angzarr"})
 
 
@@ -106,9 +108,18 @@ def event_book(
     return book
 
 
-def history_book(history: History) -> EventBook:
-    """The EventBook a handler gets: cover without correlation id, snapshot, pages, next sequence."""
-    return event_book(cover_of(history.key), history.pages, history.next_sequence, history.snapshot)
+async def event_book_in_turns(
+    cover: Cover,
+    pages: Sequence[StoredPage],
+    next_sequence: int,
+    snapshot: StoredSnapshot | None = None,
+) -> EventBook:
+    """As ``event_book``; between the parts of a large one, others get their turn on the event loop."""
+    book = event_book(cover, pages[:_AT_ONCE], next_sequence, snapshot)
+    for start in range(_AT_ONCE, len(pages), _AT_ONCE):
+        await asyncio.sleep(0)
+        book.pages += [codec.decode(EventPage, page.data) for page in pages[start : start + _AT_ONCE]]
+    return book
 
 
 def stored(pages: Sequence[EventPage], *, state: int = COMMITTED, cascade_id: str = "") -> list[StoredPage]:

@@ -101,13 +101,10 @@ class Engine:
 
     async def book_for_handler(self, history: History, cascade_id: str = "") -> EventBook:
         """The history as a handler gets it: as its cascade sees it, and upcast."""
-        seen = History(
-            history.key,
-            books.visible(history.pages, cascade_id),
-            history.snapshot,
-            history.next_sequence,
+        pages = books.visible(history.pages, cascade_id)
+        book = await books.event_book_in_turns(
+            books.cover_of(history.key), pages, history.next_sequence, history.snapshot
         )
-        book = books.history_book(seen)
         upcaster = self.components.upcasters.get(history.key.domain)
         if upcaster is not None and book.pages:
             book.pages = await upcast(upcaster, history.key.domain, book.pages)

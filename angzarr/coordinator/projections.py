@@ -249,7 +249,9 @@ class Subscription:
         limit = self._config.handler_timeout
         try:
             async with asyncio.timeout(limit) as deadline:
-                return await self.projector.endpoint.handle(book)
+                projection = await self.projector.endpoint.handle(book)
+                projection.projector = projection.projector or self.projector.name
+                return projection
         except TimeoutError:
             if not deadline.expired():
                 raise

@@ -1,14 +1,16 @@
 """EventQueryService: what is stored, as it was stored."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
+from angzarr import codec
 from angzarr.coordinator import books, checks
 from angzarr.coordinator.errors import StoreError
 from angzarr.coordinator.speculation import has_point, up_to
 from angzarr.coordinator.status import internal, invalid
 from angzarr.coordinator.store import Store
-from angzarr.coordinator.store.records import MAIN, Key, StoredPage
+from angzarr.coordinator.store.records import MAIN, Key, StoredPage, StoredSnapshot
 from angzarr.messages import (
     UUID,
     AggregateRoot,
@@ -34,19 +36,32 @@ class Queries:
         Raises:
             GRPCError: INVALID_ARGUMENT, it is malformed; INTERNAL, the store failed.
         """
+        found = await self._first(query)
+        return EventBook(cover=query.cover) if found is None else await found.message()
+
+    async def get_event_book_bytes(self, query: Query) -> bytes:
+        """As ``get_event_book``, encoded: stored pages are copied, not decoded.
+
+        Raises:
+            GRPCError: as for ``get_event_book``.
+        """
+        found = await self._first(query)
+        return codec.encode(EventBook(cover=query.cover)) if found is None else found.encoded()
+
+    async def _first(self, query: Query) -> "Found | None":
         if query.cover.correlation_id:
             checks.correlation_id(query.cover.correlation_id)
-            return await anext(self._correlated(query), EventBook(cover=query.cover))
+            return await anext(self._correlated(query), None)
         return await self._one(query)
 
     async def get_events(self, query: Query) -> AsyncIterator[EventBook]:
         """GetEvents: every book with the query's correlation id, or the aggregate's one."""
         if not query.cover.correlation_id:
-            yield await self._one(query)
+            yield await (await self._one(query)).message()
             return
         checks.correlation_id(query.cover.correlation_id)
-        async for book in self._correlated(query):
-            yield book
+        async for found in self._correlated(query):
+            yield await found.message()
 
     async def get_aggregate_roots(self) -> AsyncIterator[AggregateRoot]:
         """GetAggregateRoots: every aggregate of the main timeline, by domain and root."""
@@ -62,7 +77,7 @@ class Queries:
         except StoreError as error:
             raise internal(f"Failed to read the aggregates: {error}") from error
 
-    async def _correlated(self, query: Query) -> AsyncIterator[EventBook]:
+    async def _correlated(self, query: Query) -> "AsyncIterator[Found]":
         correlation_id = query.cover.correlation_id
         try:
             events = await self._store.by_correlation(correlation_id)
@@ -73,9 +88,9 @@ class Queries:
             order.setdefault(event.key, []).append(event.page)
         for key, pages in order.items():
             following = await self._store.next_sequence(key)
-            yield books.event_book(books.cover_of(key, correlation_id), books.visible(pages), following)
+            yield Found(books.cover_of(key, correlation_id), books.visible(pages), following)
 
-    async def _one(self, query: Query) -> EventBook:
+    async def _one(self, query: Query) -> "Found":
         cover = _checked(query)
         key = books.key_of(cover)
         try:
@@ -83,12 +98,11 @@ class Queries:
         except StoreError as error:
             raise internal(f"Failed to read {key.domain}/{key.root.hex()}: {error}") from error
 
-    async def _selected(self, query: Query, key: Key, cover: Cover) -> EventBook:
+    async def _selected(self, query: Query, key: Key, cover: Cover) -> "Found":
         divergence = divergence_for(cover.edition, key.domain) if key.edition != MAIN else None
-        following = await self._store.next_sequence(key, divergence)
+        snapshot = None
         if has_field(query, "range"):
-            upper = query.range.upper
-            pages = await self._store.pages(key, query.range.lower, upper, divergence)
+            pages = await self._store.pages(key, query.range.lower, query.range.upper, divergence)
         elif has_field(query, "sequences"):
             pages = await self._numbered(key, query.sequences.values, divergence)
         elif has_field(query, "temporal"):
@@ -96,8 +110,8 @@ class Queries:
         else:
             pages = await self._store.pages(key, divergence=divergence)
             snapshot = await self._store.newest_snapshot(key)
-            return books.event_book(_answered(key), books.visible(pages), following, snapshot)
-        return books.event_book(_answered(key), books.visible(pages), following)
+        following = await self._store.next_sequence(key, divergence)
+        return Found(books.cover_of(key), books.visible(pages), following, snapshot)
 
     async def _numbered(self, key: Key, values: Sequence[int], divergence: int | None) -> list[StoredPage]:
         wanted = sorted(set(values))
@@ -108,8 +122,22 @@ class Queries:
         return pages
 
 
-def _answered(key: Key) -> Cover:
-    return books.cover_of(key)
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A book as it was found, to be answered as a message or as bytes."""
+
+    cover: Cover
+    pages: list[StoredPage]
+    next_sequence: int
+    snapshot: StoredSnapshot | None = None
+
+    async def message(self) -> EventBook:
+        """The book; a large one is decoded in turns with others' work."""
+        return await books.event_book_in_turns(self.cover, self.pages, self.next_sequence, self.snapshot)
+
+    def encoded(self) -> bytes:
+        """The book's bytes."""
+        return books.encode_book(self.cover, self.pages, self.next_sequence, self.snapshot)
 
 
 def _checked(query: Query) -> Cover:

@@ -116,6 +116,10 @@ class EventQueryService:
         """GetEventBook."""
         return await answered(self._queries.get_event_book(request), timeout)
 
+    async def get_event_book_bytes(self, request: Query) -> bytes:
+        """GetEventBook, encoded: what the sockets serve."""
+        return await answered(self._queries.get_event_book_bytes(request), None)
+
     def get_events(
         self, request: Query, timeout: float | None = None, metadata: Metadata = None
     ) -> AsyncIterator[EventBook]:

@@ -33,12 +33,13 @@ class Served:
 
     def _handler(self, rpc: Rpc) -> Handler:
         method = getattr(self._target, rpc.python_name)
+        encoded = getattr(self._target, f"{rpc.python_name}_bytes", None)
         if rpc.client_streaming:
             function, cardinality = _both_streaming(method), Cardinality.STREAM_STREAM
         elif rpc.server_streaming:
             function, cardinality = _server_streaming(method), Cardinality.UNARY_STREAM
         else:
-            function, cardinality = _unary(method), Cardinality.UNARY_UNARY
+            function, cardinality = _unary(method, encoded), Cardinality.UNARY_UNARY
         return Handler(self._with_small_details(function), cardinality, rpc.request, rpc.response)
 
     def _with_small_details(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -53,8 +54,11 @@ class Served:
         return handle
 
 
-def _unary(method: Callable[..., Any]) -> Callable[[Any], Any]:
+def _unary(method: Callable[..., Any], encoded: Callable[..., Any] | None) -> Callable[[Any], Any]:
     async def handle(stream: Any) -> None:
+        if encoded is not None and hasattr(stream, "send_bytes"):
+            await stream.send_bytes(await encoded(await stream.recv_message()))
+            return
         added: list[tuple[str, str]] = []
         trailers.set(added)
         await stream.send_message(await method(await stream.recv_message()))
