@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import grpclib.client
 import grpclib.server
@@ -156,8 +156,7 @@ async def handle(host: str, port: int, request: angzarr.ContextualCommand) -> an
     rpc = COMMAND_HANDLER.rpcs["Handle"]
     try:
         method = grpclib.client.UnaryUnaryMethod(channel, rpc.path, rpc.request, rpc.response)
-        answer: angzarr.BusinessResponse = await method(request)
-        return answer
+        return cast("angzarr.BusinessResponse", await method(request))
     finally:
         channel.close()
 
