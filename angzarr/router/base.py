@@ -36,6 +36,10 @@ class BuiltRouter:
         self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
             (compile_handler(cls), factory) for cls, factory in factories
         )
+        self._options: dict[str, Any] = {
+            "run_sync_handlers_in_thread": run_sync_handlers_in_thread,
+            "expose_internal_errors": expose_internal_errors,
+        }
         self._in_thread = run_sync_handlers_in_thread
         self.expose_internal_errors = expose_internal_errors
 
@@ -82,11 +86,7 @@ class BuiltRouter:
         ]
         if not chosen:
             raise LookupError(f"no handler named {name!r}; there are {[info.name for info in self.handlers]}")
-        return type(self)(
-            chosen,
-            run_sync_handlers_in_thread=self._in_thread,
-            expose_internal_errors=self.expose_internal_errors,
-        )
+        return type(self)(chosen, **self._options)
 
     def __mapping__(self) -> Mapping[str, Handler]:
         """grpclib's table of the router's service, so that a grpclib server serves the router as it is."""

@@ -30,6 +30,7 @@ from angzarr.router.context import bind, bound, restore
 from angzarr.router.emission import Emission
 from angzarr.router.faults import decode_payload, explain, wrong_request
 from angzarr.router.raw.answer import business_response
+from angzarr.router.raw.cache import StateCache
 from angzarr.router.raw.commands import commands_at
 from angzarr.router.raw.history import RawHistory
 from angzarr.router.raw.scan import split_request
@@ -65,6 +66,8 @@ class CommandHandlerRouter(BuiltRouter):
         self, factories: Sequence[Factory], *, state_cache: int | None = None, **options: Any
     ) -> None:
         super().__init__(factories, **options)
+        self._options["state_cache"] = state_cache
+        self._cache = None if state_cache is None else StateCache(state_cache)
         self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self._entries)
         self._commands = command_tables(self._handlers)
 
@@ -131,7 +134,9 @@ class CommandHandlerRouter(BuiltRouter):
         history: BookHistory | RawHistory | None = None
         try:
             commands = commands_at(data, start, end)
-            history = BookHistory(None) if events is None else RawHistory(data, *events, commands)
+            history = (
+                BookHistory(None) if events is None else RawHistory(data, *events, commands, self._cache)
+            )
             session = Session(commands, history)
             answer = await self._decide(session)
         except Exception as error:

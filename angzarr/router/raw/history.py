@@ -7,6 +7,7 @@ from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
 from angzarr.messages import Cover, EventBook, EventPage, Snapshot, any_of
 from angzarr.router.calls import Method
+from angzarr.router.raw.cache import StateCache
 from angzarr.router.raw.commands import RawCommands
 from angzarr.router.raw.scan import page_head, sized
 from angzarr.router.requests import BookCommands, BookHistory
@@ -36,11 +37,20 @@ class RawHistory:
         start: where the book begins.
         end: where it ends.
         command: the request's command book, whose cover is usually the history's too.
+        cache: states to go on from, or None.
     """
 
-    __slots__ = ("_book", "_command", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
+    __slots__ = ("_book", "_cache", "_command", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
 
-    def __init__(self, data: bytes, start: int, end: int, command: RawCommands | BookCommands) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        start: int,
+        end: int,
+        command: RawCommands | BookCommands,
+        cache: StateCache | None = None,
+    ) -> None:
+        self._cache = cache
         self._command = command
         self._data = data
         self._start = start
@@ -89,17 +99,35 @@ class RawHistory:
         return None if fold is None else self._book.fold(fold, instance)
 
     def _read_usual(self, fold: Fold | None, instance: Any) -> Any:
+        if self._cache is not None and fold is not None:
+            return self._read_on(self._cache, fold, instance)
         data, end = self._data, self._end
         i = self._read_head()
-        state = None
-        floor = None
-        if fold is not None and self._snapshot is not None:
-            state, floor = fold.from_snapshot(self._snapshot.state), self._snapshot.sequence
-        elif fold is not None:
-            state = fold.fresh(instance)
+        state, floor = (None, None) if fold is None else self._beginning(fold, instance)
         state, i = _fold_pages(data, i, end, fold, instance, state, floor)
         self._next = _next_sequence(data, i, end)
         return state
+
+    def _beginning(self, fold: Fold, instance: Any) -> tuple[Any, int | None]:
+        """The state before the pages, and the sequence it covers."""
+        if self._snapshot is None:
+            return fold.fresh(instance), None
+        return fold.from_snapshot(self._snapshot.state), self._snapshot.sequence
+
+    def _read_on(self, cache: StateCache, fold: Fold, instance: Any) -> Any:
+        """As ``_read_usual``, from where an earlier history ended if this one begins with it."""
+        data, end = self._data, self._end
+        first = i = self._read_head()
+        key = (fold, data[self._start : first])
+        kept = cache.take(key)
+        if kept is not None and first + len(kept[0]) <= end and data.startswith(kept[0], first):
+            state, floor = kept[1], None if self._snapshot is None else self._snapshot.sequence
+            i += len(kept[0])
+        else:
+            state, floor = self._beginning(fold, instance)
+        state, i = _fold_pages(data, i, end, fold, instance, state, floor)
+        self._next = _next_sequence(data, i, end)
+        return cache.keep(key, data[first:i], state)
 
     def _read_head(self) -> int:
         """Read cover and snapshot; where the pages begin."""
