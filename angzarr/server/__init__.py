@@ -21,7 +21,7 @@ from angzarr.server.runners import (
     run_server,
     run_upcaster_server,
 )
-from angzarr.server.serve import create_server, serve
+from angzarr.server.serving import create_server, serve
 from angzarr.server.transport import (
     DEFAULT_BIND_HOST,
     ENV_BIND_ADDRESS,

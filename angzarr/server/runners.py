@@ -9,7 +9,7 @@ from angzarr.server import environment
 from angzarr.server.grpc_server import Servable
 from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import output_probes
-from angzarr.server.serve import build, run
+from angzarr.server.serving import build, run
 from angzarr.server.transport import DEFAULT_PORT, transport_of_environment
 
 log = get_logger(__name__)
