@@ -15,7 +15,15 @@ from typing import Any
 from angzarr.app import App
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.coordinator.store.records import Key
-from angzarr.messages import EventBook, Projection, type_name_from_url
+from angzarr.messages import (
+    CommandBook,
+    CommandPage,
+    EventBook,
+    Projection,
+    new_cover,
+    pack,
+    type_name_from_url,
+)
 from angzarr.router import Router
 from tests.bank.domain import Accounts, Transfers
 from tests.bank.messages import (
@@ -79,10 +87,37 @@ async def work(running: EmbeddedCoordinator) -> None:
             acknowledged(root, (await account.send(transfer, root=root)).events)
 
 
+async def soak(running: EmbeddedCoordinator, accounts: int, commands: int, callers: int = 32) -> None:
+    """Many callers at once; what an earlier run has done is done again, which changes nothing that is checked."""
+    account = running.client("account")
+    roots = [uuid.UUID(int=number) for number in range(1, accounts + 1)]
+    numbers = iter(range(commands))
+
+    async def caller() -> None:
+        for number in numbers:
+            root = roots[number * 7919 % accounts]
+            to = roots[(number * 104729 + 1) % accounts]
+            transfer = RequestTransfer(to=to.bytes, amount=1)
+            acknowledged(root, (await account.send(transfer, root=root)).events)
+
+    for root in roots:
+        if not (await running.events("account", root)).pages:
+            # Both or neither: a command book is one unit.
+            await account.execute(opening(root))
+    await asyncio.gather(*(caller() for _ in range(callers)))
+
+
+def opening(root: uuid.UUID) -> CommandBook:
+    pages = [
+        CommandPage(command=pack(message)) for message in (OpenAccount(owner="x"), Deposit(amount=START))
+    ]
+    return CommandBook(cover=new_cover("account", root), pages=pages)
+
+
 async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
     events: set[str] = set()
     total, doubled, missing = 0, 0, 0
-    for root in ROOTS:
+    for root in [uuid.UUID(bytes=root) for _, root in await running.engine.store.roots(limit=100_000)]:
         for page in (await running.events("account", root)).pages:
             name = type_name_from_url(page.event.type_url)
             events.add(f"{root.hex} {page.header.sequence} {name}")
@@ -110,7 +145,9 @@ async def main(database: str, view: Path, mode: str) -> None:
     async with coordinator(database, view) as running:
         if mode == "work":
             await work(running)
-        await running.settle(30)
+        if mode.startswith("soak:"):
+            await soak(running, *map(int, mode.split(":")[1:]))
+        await running.settle(300)
         if mode == "rebuild":
             await asyncio.to_thread(view.write_text, "")
             async for _ in running.rebuild("view"):
