@@ -121,9 +121,9 @@ def play_hands(seeds: range) -> None:
 
 
 def test_random_hands_go_as_in_pokerkits_engine() -> None:
-    play_hands(range(250))
+    play_hands(range(150))
 
 
 @pytest.mark.long
 def test_thousands_of_random_hands_go_as_in_pokerkits_engine() -> None:
-    play_hands(range(250, 10_000))
+    play_hands(range(150, 10_000))

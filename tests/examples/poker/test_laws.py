@@ -96,5 +96,5 @@ GUIDED: Mapping[type[betterproto.Message], Guided] = {
 COMMANDS: dict[type[betterproto.Message], Any] = {StartHand: STARTS}
 COMMANDS |= {cls: knowing(own) for cls, own in GUIDED.items()}
 
-test_players_obey_the_laws = router_laws(players)
-test_hands_obey_the_laws = router_laws(hands, commands=COMMANDS, max_examples=30)
+test_players_obey_the_laws = router_laws(players, max_examples=40)
+test_hands_obey_the_laws = router_laws(hands, commands=COMMANDS, max_examples=20)

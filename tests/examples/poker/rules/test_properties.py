@@ -26,7 +26,7 @@ def chips_in(hand: Hand) -> Chips:
 
 
 @given(seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_legal_play_always_ends_and_no_chip_is_made_or_lost(seed: int) -> None:
     choose = random.Random(seed)
     setup = random_setup(choose)
@@ -40,7 +40,7 @@ def test_legal_play_always_ends_and_no_chip_is_made_or_lost(seed: int) -> None:
 
 
 @given(seeds, st.lists(moves, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_a_refused_action_changes_nothing_and_an_allowed_one_keeps_the_chips(
     seed: int, attempts: list[tuple[str, int, str, int]]
 ) -> None:
