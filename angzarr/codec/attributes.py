@@ -12,8 +12,8 @@ from betterproto import PLACEHOLDER, Message
 
 from angzarr.codec import scalars, wellknown
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Field
-from angzarr.codec.general import SchemaOf
 from angzarr.codec.layout import GROUPS, MARK, ON_WIRE
+from angzarr.codec.readers import SchemaOf
 from angzarr.errors import DecodeError
 
 if TYPE_CHECKING:

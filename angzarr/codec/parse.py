@@ -12,8 +12,10 @@ import betterproto
 from angzarr.codec import scalars
 from angzarr.codec.failures import CAUGHT, decode_failure, field_at
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Field
-from angzarr.codec.general import SchemaOf, element_reader, entry_reader, fill, read_wrapped
+from angzarr.codec.general import fill
+from angzarr.codec.handlers import entry_reader
 from angzarr.codec.layout import MARK
+from angzarr.codec.readers import SchemaOf, packed_reader, wrapped_reader
 from angzarr.codec.source import Source, linked
 from angzarr.codec.wellknown import NO_SHAPE, SHAPES, check_moment, resolve_or_keep
 from angzarr.codec.wire import LENGTH, MAX_DEPTH, TOO_DEEP, TRUNCATED, read_size, read_varint, tag_bytes
@@ -96,7 +98,6 @@ class _Writer:
             "no_shape": NO_SHAPE,
             "read_size": read_size,
             "read_varint": read_varint,
-            "read_wrapped": read_wrapped,
             "resolve": resolve_or_keep,
             "shapes": SHAPES,
         }
@@ -140,13 +141,10 @@ class _Writer:
 
     def _write_packed(self, field: Field, tag: bytes) -> None:
         read = f"read_{field.number}"
-        self._names[read] = element_reader(field.element, self._schema_of)
+        self._names[read] = packed_reader(field.element, self._schema_of)
         self.source(f"{self._target(field)} = items = []")
         self._write_size(len(tag))
-        with self.source.block("while i < j:"):
-            self.source(f"v, i = {read}(b, i, j, k)", "items.append(v)")
-        with self.source.block("if i != j:"):
-            self.source("raise DecodeError('a packed list ends inside a value')")
+        self.source(f"{read}(b, i, j, items)", "i = j")
 
     def _write_map(self, field: Field, tag: bytes) -> None:
         read = f"entry_{field.number}"
@@ -196,8 +194,8 @@ class _Writer:
             self.source("v = b[i:j]", "x, y = shapes.get(n, no_shape)")
             return "[v] if from_bytes(v) & x == y and k else check_moment(v, k - 1)"
         if element.kind == WRAPPER:
-            self._names[f"element_{field.number}"] = element
-            return f"read_wrapped(element_{field.number}, b, i, j, k - 1)"
+            self._names[f"read_{field.number}"] = wrapped_reader(element)
+            return f"read_{field.number}(b, i, j, k - 1)"
         assert element.kind == MESSAGE
         linked(self._names, f"parse_{field.number}", lambda: self._schema_of(element.cls).parse)
         return f"parse_{field.number}(b, i, j, k - 1)"

@@ -14,7 +14,16 @@ import betterproto
 from angzarr.codec.wire import read_varint, write_varint
 from angzarr.errors import EncodeError
 
-__all__ = ["FORMATS", "READERS", "WRITERS", "default_of", "enum_reader", "is_default", "unpackers"]
+__all__ = [
+    "FORMATS",
+    "READERS",
+    "WRITERS",
+    "default_of",
+    "enum_reader",
+    "is_default",
+    "short_list",
+    "unpackers",
+]
 
 FORMATS = {
     "double": "<d",
@@ -94,6 +103,21 @@ READERS: dict[str, Reader] = {
     "bool": _read_bool,
     **{kind: _fixed_reader(kind) for kind in FORMATS},
 }
+
+
+def short_list(kind: str, data: bytes) -> "list[Any] | tuple[Any, ...] | None":
+    """The items of a packed list that can be told at once: of fixed width, or numbers below 128.
+
+    Returns:
+        The items, or None when they have to be read one by one.
+    """
+    if kind in FORMATS:
+        count, rest = divmod(len(data), struct.calcsize(FORMATS[kind]))
+        return None if rest else struct.unpack(f"<{count}{FORMATS[kind][1]}", data)
+    if kind in ("int32", "int64", "uint32", "uint64") and data.isascii():
+        return list(data)
+    return None
+
 
 _RANGES = {
     "int32": (-(1 << 31), 1 << 31),

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from betterproto import Message
 
-from angzarr.codec import general, plain
+from angzarr.codec import general, handlers, plain
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field, fields_of
 from angzarr.codec.layout import MARK, ON_WIRE, UNKNOWN
 from angzarr.codec.parse import compile_parser
@@ -75,9 +75,9 @@ class Schema:
         return groups
 
     @_computed
-    def handlers(self) -> dict[int, tuple[Field, general.Handler]]:
+    def handlers(self) -> dict[int, tuple[Field, handlers.Handler]]:
         """What the general loop decodes each tag with."""
-        return general.handlers_of(self, schema_of)
+        return handlers.handlers_of(self, schema_of)
 
     @_computed
     def parse(self) -> Parser:

@@ -13,8 +13,8 @@ import betterproto
 from angzarr.codec import scalars, wellknown
 from angzarr.codec.failures import UNENCODABLE, encode_failure, field_at
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, WRAPPER, Element, Field
-from angzarr.codec.general import SchemaOf
 from angzarr.codec.layout import UNKNOWN
+from angzarr.codec.readers import SchemaOf
 from angzarr.codec.source import Source, linked
 from angzarr.codec.wire import LENGTH, short_varints, tag_bytes, write_varint
 from angzarr.errors import EncodeError
