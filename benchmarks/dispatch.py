@@ -1,8 +1,9 @@
 """Dispatch of a command, bytes in to bytes out, beside angzarr-client 0.3.1.
 
 Run as ``python -m benchmarks.dispatch``; ``run()`` gives the same figures as data. The other client runs in an
-environment of its own, made on first use (or given as ``--python``). Rounds are interleaved and medians are reported,
-because single timings on a shared machine jump; ratios within one run are what counts.
+environment of its own, made on first use (or given as ``--python``). Processor time is
+measured, rounds are interleaved and medians are reported, because single timings on a shared machine jump; ratios
+within one run are what counts.
 """
 
 import json

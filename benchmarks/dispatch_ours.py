@@ -138,7 +138,7 @@ def seconds_growing(events: int, types: int, calls: int) -> float:
 async def _repeat(built: CommandHandlerRouter, requests: list[bytes], before: Any = ()) -> float:
     for data in before:
         await built.dispatch_bytes(data)
-    start = time.perf_counter()
+    start = time.process_time()
     for data in requests:
         await built.dispatch_bytes(data)
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -160,10 +160,10 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         run = job(asked["router"], asked["events"], asked["types"])
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(asked["calls"]):
             run()
-        print(json.dumps(time.perf_counter() - start), flush=True)
+        print(json.dumps(time.process_time() - start), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """States kept with the bytes of the histories they came from.
 
-A history that begins with the bytes of one seen before, which one comparison of memory tells, is folded on from the state
-that one gave; handlers get copies. Anything else is a miss, never a wrong state. It needs pure appliers and states that
-can be copied.
+A history that begins with the bytes of one seen before, which one comparison of memory tells, is folded on from the
+state that one gave; handlers get copies. Anything else is a miss, never a wrong state. It needs pure appliers and
+states that can be copied.
 """
 
 import copy
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -90,7 +89,11 @@ def copy_of(state: Any) -> Any:
     if isinstance(state, betterproto.Message):
         return codec.clone(state)
     values = getattr(state, "__dict__", None)
-    if values is not None and _is_plain(type(state)) and all(type(v) in _IMMUTABLE for v in values.values()):
+    if (
+        values is not None
+        and _is_plain(state.__class__)
+        and all(type(v) in _IMMUTABLE for v in values.values())
+    ):
         mine = object.__new__(type(state))
         mine.__dict__.update(values)
         return mine
@@ -98,9 +101,8 @@ def copy_of(state: Any) -> Any:
 
 
 @cache
-def _is_plain(cls: Hashable) -> bool:
+def _is_plain(cls: type) -> bool:
     """Whether instances are their ``__dict__`` and nothing else, and are copied without ceremony."""
-    assert isinstance(cls, type)
     if hasattr(cls, "__deepcopy__") or hasattr(cls, "__copy__") or issubclass(cls, BaseException):
         return False
     ordinary = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__getstate__ is object.__getstate__
