@@ -32,9 +32,10 @@ class Loop:
             portal = self._stack.enter_context(start_blocking_portal("asyncio"))
             self._run = portal.call
         else:
-            # a factory keeps the runner from touching the thread's current loop, which may be a plugin's
-            runner = self._stack.enter_context(asyncio.Runner(loop_factory=asyncio.new_event_loop))
-            self._run = lambda function, *args: runner.run(_awaited(function, args))
+            # not made the thread's current loop, which may be a plugin's
+            own = asyncio.new_event_loop()
+            self._stack.callback(_finish, own)
+            self._run = lambda function, *args: own.run_until_complete(function(*args))
         return self
 
     def __exit__(
@@ -66,5 +67,10 @@ def _loop_runs_here() -> bool:
     return True
 
 
-async def _awaited(function: Callable[..., Awaitable[T]], args: tuple[AnyValue, ...]) -> T:
-    return await function(*args)
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+        loop.run_until_complete(asyncio.wait([task]))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()

@@ -69,7 +69,7 @@ def everyday_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
 def _messages(
     cls: type[M], fixed: Mapping[str, AnyValue], depth: int, *, plausible: bool = False
 ) -> SearchStrategy[M]:
-    pretty.for_type_by_name(cls.__module__, cls.__name__, _print_message)
+    print_as_source(cls)
     known = {field.name: field for field in fields_of(cls)}
     for name in fixed:
         if name not in known:
@@ -83,6 +83,11 @@ def _messages(
         name: value if isinstance(value, SearchStrategy) else st.just(value) for name, value in fixed.items()
     }
     return _assembled(cls, free, given, depth, plausible)
+
+
+def print_as_source(cls: type[betterproto.Message]) -> None:
+    """Let hypothesis print examples of a class as the Python that makes them."""
+    pretty.for_type_by_name(cls.__module__, cls.__name__, _print_message)
 
 
 def _print_message(message: betterproto.Message, printer: pretty.RepresentationPrinter, _cycle: bool) -> None:

@@ -123,6 +123,9 @@ class World:
             self._undo.append(lambda: _refill(value, saved))
             for item in _items(value):
                 self._value(path, item, depth + 1)
+        elif isinstance(value, FunctionType):
+            self._remember(value)
+            self._function(path, value)
         elif self._is_our_object(value) or isinstance(value, betterproto.Message):
             self._remember(value)
             attributes = dict(vars(value))

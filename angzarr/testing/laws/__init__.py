@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any as AnyValue
 
 import hypothesis.errors
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from angzarr.testing.histories import Commands, Steps
 from angzarr.testing.laws.answers import ANSWER_LAWS
@@ -88,6 +88,7 @@ def _settings(max_examples: int | None) -> settings:
         deadline=None,
         print_blob=False,
         report_multiple_bugs=False,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
 

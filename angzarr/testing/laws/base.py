@@ -9,13 +9,14 @@ from typing import Any as AnyValue
 import betterproto
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from hypothesis.vendor import pretty
 
 from angzarr.codec import DecodeError, decode
 from angzarr.errors import UnregisteredMessageError
 from angzarr.messages import Any, EventBook, full_name, type_name_from_url
 from angzarr.router.state import Fold
 from angzarr.testing.fields import values_of
-from angzarr.testing.histories import Commands, Steps, lives
+from angzarr.testing.histories import Commands, Steps, lives, loaded_dice
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, history_of, open_any, perform
 from angzarr.testing.report import (
@@ -66,6 +67,9 @@ class Case:
     def __repr__(self) -> str:
         events = list(history_lines(self.history))
         return f"given {events}, when {when_lines(self.when)}"
+
+    def _repr_pretty_(self, printer: pretty.RepresentationPrinter, _cycle: bool) -> None:
+        printer.text(repr(self))
 
     async def perform(self, when: When | None = None, history: EventBook | None = None) -> Outcome:
         """Let something happen: by default what happens now, to the history as it is. Dice are loaded alike."""
@@ -141,7 +145,8 @@ def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, option
     world.restore()
     subject = steps.subject
     history = draw(lives(steps, loop, DEFAULT_AT))
-    state = loop.run(subject.rebuild, history) if subject.folds else None
+    with loaded_dice():
+        state = loop.run(subject.rebuild, history) if subject.folds else None
     steps_now = steps.now(state)
     when = after = None
     if law.acts:
