@@ -22,6 +22,9 @@ _MODULES = {
     "send": "send",
     "events": "events",
     "state": "state",
+    "why": "why",
+    "dead-letters": "dead_letters",
+    "projections": "projections",
     "check": "check",
     "protos": "protos",
 }

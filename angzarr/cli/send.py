@@ -38,6 +38,15 @@ class Mode(StrEnum):
     ISOLATED = "isolated"
 
 
+class Merge(StrEnum):
+    """What happens to a command that expects another sequence than the aggregate's."""
+
+    STRICT = "strict"
+    COMMUTATIVE = "commutative"
+    AGGREGATE_HANDLES = "aggregate-handles"
+    MANUAL = "manual"
+
+
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
@@ -74,6 +83,14 @@ def send(
         int | None,
         typer.Option(
             min=0, help="The sequence it must be at; without it the handler decides.", show_default=False
+        ),
+    ] = None,
+    merge: Annotated[
+        Merge | None,
+        typer.Option(
+            help="When it is not at --sequence: refuse (`strict`), compare states (`commutative`), let the handler "
+            "decide (`aggregate-handles`), or put the command aside (`manual`). By default `strict` with --sequence.",
+            show_default=False,
         ),
     ] = None,
     sync_mode: Annotated[Mode, typer.Option(help="What the answer waits for.")] = Mode.ASYNC,
@@ -116,10 +133,7 @@ def send(
         async with connected(domain, to) as client:
             builder = client.command_handler.command(domain, target).with_command(command)
             builder.with_correlation_id(correlation_id)
-            if sequence is None:
-                builder.with_merge_strategy(MergeStrategy.MERGE_AGGREGATE_HANDLES)
-            else:
-                builder.with_merge_strategy(MergeStrategy.MERGE_STRICT).with_sequence(sequence)
+            builder.with_merge_strategy(_strategy(merge, sequence)).with_sequence(sequence or 0)
             book = builder.build()
             if edition:
                 book.cover.edition.name = edition
@@ -127,6 +141,11 @@ def send(
         _show(response, words, as_json=as_json)
 
     anyio.run(run)
+
+
+def _strategy(merge: Merge | None, sequence: int | None) -> MergeStrategy:
+    chosen = merge or (Merge.AGGREGATE_HANDLES if sequence is None else Merge.STRICT)
+    return MergeStrategy.from_string(f"MERGE_{chosen.name}")
 
 
 async def _execute(

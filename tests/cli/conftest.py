@@ -23,10 +23,11 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory that ``cli_messages`` and ``cli_players`` can be imported from."""
+    """The directory that ``cli_messages`` and the applications can be imported from."""
     home = tmp_path_factory.mktemp("generated")
     compile_protos([HERE / "protos"], home / "cli_messages")
-    shutil.copy(HERE / "project" / "cli_players.py", home)
+    for source in (HERE / "project").glob("*.py"):
+        shutil.copy(source, home)
     return home
 
 
@@ -69,21 +70,22 @@ class Shell:
 
     directory: Path
     sockets: Path
+    zygote: "subprocess.Popen[str]"
 
     def __call__(
         self, *arguments: str, stdin: str = "", cwd: Path | None = None, **environment: str
     ) -> Answer:
-        done = subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            cwd=cwd or self.directory,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        request = {
+            "argv": arguments,
+            "stdin": stdin,
+            "cwd": str(cwd or self.directory),
+            "env": self.environment(**environment),
+        }
+        assert self.zygote.stdin is not None
+        assert self.zygote.stdout is not None
+        self.zygote.stdin.write(json.dumps(request) + "\n")
+        self.zygote.stdin.flush()
+        return Answer(**json.loads(self.zygote.stdout.readline()))
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "angzarr.cli", *arguments]
@@ -117,16 +119,40 @@ class Shell:
             process.wait()
 
 
+@pytest.fixture(scope="session")
+def zygote() -> Iterator["subprocess.Popen[str]"]:
+    """What the command lines are forked from."""
+    command = [sys.executable, "-m", "tests.cli.zygote"]
+    process = subprocess.Popen(
+        command, cwd=HERE.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.communicate()
+
+
 @pytest.fixture
-def shell(generated: Path, tmp_path: Path) -> Shell:
+def shell(generated: Path, tmp_path: Path, zygote: "subprocess.Popen[str]") -> Shell:
     """The command line, with sockets of its own."""
-    return Shell(generated, tmp_path / "sockets")
+    return Shell(generated, tmp_path / "sockets", zygote)
 
 
 @pytest.fixture(scope="session")
-def running(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def running(
+    generated: Path, tmp_path_factory: pytest.TempPathFactory, zygote: "subprocess.Popen[str]"
+) -> Iterator[Shell]:
     """The command line beside a running `angzarr dev`, without reloading."""
-    shell = Shell(generated, tmp_path_factory.mktemp("sockets"))
+    shell = Shell(generated, tmp_path_factory.mktemp("sockets"), zygote)
     options = ("--no-reload", "--store", ":memory:", "--tcp", "127.0.0.1:0", "--json")
     with shell.started("dev", "cli_players:app", *options):
+        yield shell
+
+
+@pytest.fixture(scope="session")
+def whole(
+    generated: Path, tmp_path_factory: pytest.TempPathFactory, zygote: "subprocess.Popen[str]"
+) -> Iterator[Shell]:
+    """The command line beside an application with two domains, a saga and a projector."""
+    shell = Shell(generated, tmp_path_factory.mktemp("sockets"), zygote)
+    options = ("--no-reload", "--store", ":memory:", "--tcp", "none", "--json")
+    with shell.started("dev", "cli_tables:app", *options):
         yield shell

@@ -70,6 +70,7 @@ def test_each_package_is_a_module_below_the_directory(generated: Path) -> None:
         "kinds/more/__init__.py",
         "shop/__init__.py",
         "shop/player/__init__.py",
+        "shop/table/__init__.py",
     ]
 
 

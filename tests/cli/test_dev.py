@@ -47,7 +47,7 @@ def test_the_events_are_there_after_a_restart(shell: Shell, tmp_path: Path) -> N
 def test_the_database_is_named_after_the_application(shell: Shell, generated: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(generated, home)
-    at_home = Shell(home, shell.sockets)
+    at_home = Shell(home, shell.sockets, shell.zygote)
     with at_home.started("dev", "cli_players:app", *QUIET) as (_, started):
         assert started["store"] == os.path.join(".angzarr", "shop.db")
         assert (home / ".angzarr" / "shop.db").is_file()
@@ -123,7 +123,7 @@ def test_with_reloading_a_first_start_that_fails_ends_it(shell: Shell) -> None:
 def test_a_changed_file_starts_it_again(shell: Shell, generated: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(generated, home)
-    at_home = Shell(home, shell.sockets)
+    at_home = Shell(home, shell.sockets, shell.zygote)
     source = home / "cli_players.py"
     options = ("--store", str(tmp_path / "shop.db"), "--tcp", "none", "--json")
     with at_home.started("dev", "cli_players:app", *options) as (process, started):
