@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         uuid_str_for,
     )
     from angzarr.testing.context import ScenarioContext
+    from angzarr.testing.histories import commands_for, event_books
+    from angzarr.testing.laws import LawBroken, check_laws, router_laws
+    from angzarr.testing.machines import AggregateMachine, aggregate_machine
     from angzarr.testing.scenarios import Scenario, ScenarioFailure, scenario
     from angzarr.testing.strategies import messages
 
@@ -32,6 +35,9 @@ _MODULES = {
         make_timestamp pack_event testing_pack_event uuid_for uuid_obj_for uuid_str_for
     """,
     "angzarr.testing.context": "ScenarioContext",
+    "angzarr.testing.histories": "commands_for event_books",
+    "angzarr.testing.laws": "LawBroken check_laws router_laws",
+    "angzarr.testing.machines": "AggregateMachine aggregate_machine",
     "angzarr.testing.scenarios": "Scenario ScenarioFailure scenario",
     "angzarr.testing.strategies": "messages",
 }
@@ -39,9 +45,15 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names.sp
 
 __all__ = [
     "DEFAULT_TEST_NAMESPACE",
+    "AggregateMachine",
+    "LawBroken",
     "Scenario",
     "ScenarioContext",
     "ScenarioFailure",
+    "aggregate_machine",
+    "check_laws",
+    "commands_for",
+    "event_books",
     "make_command_book",
     "make_command_page",
     "make_cover",
@@ -50,6 +62,7 @@ __all__ = [
     "make_timestamp",
     "messages",
     "pack_event",
+    "router_laws",
     "scenario",
     "testing_pack_event",
     "uuid_for",

@@ -185,9 +185,7 @@ def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> EventBook:
         return history
     wanted = draw(st.integers(0, MAX_EVENTS))
     # leaving some kinds out gets past the ones that end everything, such as closing an account
-    without = (
-        draw(st.frozensets(st.integers(0, steps.count - 1), max_size=steps.count // 2)) if wanted else None
-    )
+    without: frozenset[int] = _some_of(draw, steps.count) if wanted > 1 else frozenset()
     state, path, refused = None, [(history, None)], 0
     for _ in range(2 * _PATIENCE * wanted):
         if len(history.pages) >= wanted:

@@ -212,6 +212,20 @@ class Scenario:
         self._only("then_revocation", "command_handler")
         return self._expect(expect.revocation(expected))
 
+    def then_obeys(self, law: str, *, after: betterproto.Message | None = None) -> "Scenario":
+        """A law of ``router_laws`` holds for this example: what a broken law prints, to keep the bug from coming back.
+
+        Args:
+            law: its name.
+            after: what happens next, or meanwhile to another aggregate, for laws that speak of such a thing.
+
+        Raises:
+            InvalidArgumentError: INVALID_ARGUMENT, there is no such law, or it does not bind this kind of handler.
+        """
+        from angzarr.testing.laws.examples import obedience
+
+        return self._expect(obedience(law, self._plan.candidates[0], self._plan.when, after, self._plan.at))
+
     def _only(self, step: str, *kinds: str) -> None:
         kind = self._plan.candidates[0].info.kind
         if kind not in kinds:

@@ -1,6 +1,7 @@
 """The laws that routers obey, as tests that hypothesis looks for counter-examples to."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any as AnyValue
@@ -8,6 +9,7 @@ from typing import Any as AnyValue
 import hypothesis.errors
 from hypothesis import HealthCheck, Phase, given, settings
 
+from angzarr.errors import InvalidArgumentError
 from angzarr.testing.histories import Commands, Steps
 from angzarr.testing.laws.answers import ANSWER_LAWS
 from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, Options, cases, story
@@ -24,6 +26,10 @@ __all__ = ["LAWS", "BoundLaw", "Finding", "Law", "LawBroken", "check_laws", "law
 LAWS: Mapping[str, Law] = {
     law.name: law for law in (*STATE_LAWS, *ANSWER_LAWS, *REACTION_LAWS, *PROJECTION_LAWS, *UPCAST_LAWS)
 }
+
+
+SHRINKING = 10.0
+"""Seconds to spend on making a counter-example shorter."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,18 @@ class BoundLaw:
         raise LawBroken(text)
 
     def _search(self, loop: Loop, world: World, broken: list[tuple[Case, Finding]]) -> None:
+        started: list[float] = []
+        known: set[str] = set()
+
         def holds(case: Case) -> None:
+            if started and time.monotonic() - started[0] > SHRINKING and repr(case) not in known:
+                return
             world.restore()
             finding = loop.run(self.law.check, case, world)
             if finding is not None:
                 broken.append((case, finding))
+                started.append(time.monotonic())
+                known.add(repr(case))
                 raise LawBroken(finding.what)
 
         cls = self.subject.info.cls
@@ -109,8 +122,6 @@ def laws_of(
     """
     unknown = [name for name in skip if name not in LAWS]
     if unknown:
-        from angzarr.errors import InvalidArgumentError
-
         raise InvalidArgumentError(f"there is no law {unknown[0]!r}; the laws are {', '.join(LAWS)}")
     options = Options(commands or {}, observe, idempotent)
     return [

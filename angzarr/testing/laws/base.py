@@ -259,8 +259,8 @@ def story(law: Law, case: Case, finding: Finding) -> str:
     """A broken law, told: the law, the example, what is wrong, and a test that shows it."""
     source = Source()
     arguments: list[tuple[str, object]] = [("", law.name)]
-    if case.after is not None:
-        arguments.append(("after=", case.after.messages[0] if case.after.messages else None))
+    if case.after is not None and case.after.messages:
+        arguments.append(("after=", case.after.messages[0]))
     body = expression(source, case.subject, case.history, case.when, [("then_obeys", arguments)])
     parts = [
         f"{case.subject.name} breaks a law: {law.says}\n",

@@ -1,6 +1,7 @@
 """Laws of what has a state, command handlers and process managers: state is a fold over events, and nothing else."""
 
 import random
+from dataclasses import replace
 from typing import Any as AnyValue
 
 from angzarr.codec import decode, encode
@@ -96,8 +97,6 @@ async def _live(case: Case, world: World) -> Finding | None:
 
 
 def _changed(case: Case, changes: dict[str, AnyValue]) -> AnyValue:
-    from dataclasses import replace
-
     assert case.when is not None
     return replace(case.when, **changes)
 
