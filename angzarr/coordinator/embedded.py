@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from angzarr.coordinator import books, errors
-from angzarr.coordinator.admin import AdminService
 from angzarr.coordinator.assembly import (
     Handlers,
     ProcessManagers,
@@ -22,42 +21,16 @@ from angzarr.coordinator.assembly import (
     assembled,
     remotes,
 )
-from angzarr.coordinator.commands import CommandPipeline
-from angzarr.coordinator.component_services import (
-    EventStreamService,
-    ProcessManagerCoordinatorService,
-    ProjectorCoordinatorService,
-    SagaCoordinatorService,
-)
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
-from angzarr.coordinator.facts import FactPipeline
-from angzarr.coordinator.fan_out import Following
 from angzarr.coordinator.handlers import ProjectorEndpoint
-from angzarr.coordinator.letters import DeadLetters
 from angzarr.coordinator.listening import listen, server_for
-from angzarr.coordinator.projections import Projections
-from angzarr.coordinator.queries import Queries
-from angzarr.coordinator.reactions import Reactions
-from angzarr.coordinator.rejections import Rejections
-from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
-from angzarr.coordinator.speculation import CompensationPipeline, Speculation
+from angzarr.coordinator.runtime import Runtime
 from angzarr.coordinator.store import MEMORY, SqliteStore, Store
 from angzarr.coordinator.store.records import MAIN, Key
-from angzarr.coordinator.streams import EventStreams
 from angzarr.errors import ClientError
 from angzarr.identity import root_from_text
 from angzarr.messages import AngzarrDeadLetter, CommandResponse, EventBook, Query
-from angzarr.messages.admin import ADMIN
-from angzarr.messages.services import (
-    COMMAND_HANDLER_COORDINATOR,
-    EVENT_QUERY,
-    EVENT_STREAM,
-    PROCESS_MANAGER_COORDINATOR,
-    PROJECTOR_COORDINATOR,
-    SAGA_COORDINATOR,
-    Service,
-)
 
 if TYPE_CHECKING:
     from angzarr.app import App
@@ -112,6 +85,8 @@ class EmbeddedCoordinator:
         self._uds_base = None if uds_base is None else str(uds_base)
         self._tcp = tcp
         self._stack: AsyncExitStack | None = None
+        self._entered = False
+        self._runtime: Runtime | None = None
         self._server: GrpcServer | None = None
         self.components = assembled(
             app.routers if app is not None else (),
@@ -123,10 +98,11 @@ class EmbeddedCoordinator:
         )
 
     async def __aenter__(self) -> Self:
-        if self._stack is not None:
+        if self._entered:
             raise ClientError(
-                "this coordinator runs already: make another one", code=errors.COORDINATOR_CONFIG
+                "a coordinator can be entered once: make another one", code=errors.COORDINATOR_CONFIG
             )
+        self._entered = True
         stack = AsyncExitStack()
         try:
             await self._start(stack)
@@ -140,47 +116,19 @@ class EmbeddedCoordinator:
     async def _start(self, stack: AsyncExitStack) -> None:
         await self._store.open()
         stack.push_async_callback(self._close_store)
-        engine = self.engine = Engine(self._store, self.components, self.config)
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
-        commands, facts = CommandPipeline(engine), FactPipeline(engine)
-        compensation = CompensationPipeline(engine)
-        self.commands = CommandHandlerCoordinatorService(commands, facts, Speculation(engine), compensation)
-        streams = EventStreams(self.config.serving.subscriber_buffer)
-        self._projections = Projections(engine, group)
-        self._reactions = Reactions(engine, commands, facts, Rejections(engine, compensation), group)
-        self._following = Following(engine, self._reactions, self._projections, streams, compensation)
-        engine.fan_out = self._following
-        stack.callback(self._projections.stop)
-        stack.callback(self._reactions.stop)
-        await self._following.two_phase.revoke_all()
-        await self._projections.start()
-        await self._reactions.recover()
-        self.queries = EventQueryService(Queries(self._store))
-        self.sagas = SagaCoordinatorService(engine, self._reactions)
-        self.process_managers = ProcessManagerCoordinatorService(engine, self._reactions)
-        self.projectors = ProjectorCoordinatorService(engine, self._projections)
-        self.event_stream = EventStreamService(streams)
-        self._letters = DeadLetters(engine, self._reactions, self._projections)
-        self.admin = AdminService(self._store, self._letters, self._projections)
+        runtime = Runtime(Engine(self._store, self.components, self.config), group)
+        stack.callback(runtime.stop)
+        await runtime.start()
         for endpoint in remotes(self.components):
             stack.push_async_callback(endpoint.close)
         if self._uds_base is not None or self._tcp is not None:
             self._server = await stack.enter_async_context(
-                await server_for(self._services(), self.config.serving)
+                await server_for(runtime.services, self.config.serving)
             )
             await listen(self._server, self.components.domains, self._uds_base, self._tcp)
-
-    def _services(self) -> list[tuple[Service, object]]:
-        return [
-            (COMMAND_HANDLER_COORDINATOR, self.commands),
-            (EVENT_QUERY, self.queries),
-            (SAGA_COORDINATOR, self.sagas),
-            (PROCESS_MANAGER_COORDINATOR, self.process_managers),
-            (PROJECTOR_COORDINATOR, self.projectors),
-            (EVENT_STREAM, self.event_stream),
-            (ADMIN, self.admin),
-        ]
+        self._runtime = runtime
 
     async def _close_store(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -195,6 +143,20 @@ class EmbeddedCoordinator:
             cancelled = isinstance(error, asyncio.CancelledError)
             await stack.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
         self._server = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The parts of the running coordinator: its services, which are stubs for clients in this process.
+
+        Raises:
+            ClientError: COORDINATOR_CONFIG, it has not been entered.
+        """
+        if self._runtime is None:
+            raise ClientError(
+                "the coordinator does not run: use it inside `async with EmbeddedCoordinator(...)`",
+                code=errors.COORDINATOR_CONFIG,
+            )
+        return self._runtime
 
     @property
     def addresses(self) -> list[str]:
@@ -214,12 +176,13 @@ class EmbeddedCoordinator:
         """
         from angzarr.client import CommandHandlerClient, DomainClient, QueryClient, SpeculativeClient
 
+        runtime = self.runtime
         speculative = SpeculativeClient.from_stubs(
-            self.commands, self.sagas, self.projectors, self.process_managers
+            runtime.commands, runtime.sagas, runtime.projectors, runtime.process_managers
         )
         return DomainClient.from_clients(
-            CommandHandlerClient.from_stub(self.commands),
-            QueryClient.from_stub(self.queries),
+            CommandHandlerClient.from_stub(runtime.commands),
+            QueryClient.from_stub(runtime.queries),
             speculative,
             domain=domain,
         )
@@ -238,7 +201,7 @@ class EmbeddedCoordinator:
         if isinstance(root, str):
             root = root_from_text(domain, root)
         raw = root.bytes if isinstance(root, uuid.UUID) else root
-        return await self.queries.get_event_book(
+        return await self.runtime.queries.get_event_book(
             Query(cover=books.cover_of(Key(domain, edition or MAIN, raw)))
         )
 
@@ -251,7 +214,7 @@ class EmbeddedCoordinator:
             domain: only letters whose cover is of this domain.
             component: only letters of this saga, process manager, projector or command handler domain.
         """
-        return await self._letters.list(domain, component)
+        return await self.runtime.letters.list(domain, component)
 
     async def replay(self, letter: AngzarrDeadLetter) -> None:
         """Try again what a dead letter is about; it goes when that succeeds, or is on its way.
@@ -262,7 +225,7 @@ class EmbeddedCoordinator:
         Raises:
             GRPCError: grpclib's; NOT_FOUND, the letter is gone; what a command is refused with, and the letter stays.
         """
-        await self._letters.replay(letter)
+        await self.runtime.letters.replay(letter)
 
     async def skip(self, letter: AngzarrDeadLetter) -> None:
         """Let what a dead letter is about be; what waited behind it goes on.
@@ -273,7 +236,7 @@ class EmbeddedCoordinator:
         Raises:
             GRPCError: grpclib's; NOT_FOUND, the letter is gone.
         """
-        await self._letters.skip(letter)
+        await self.runtime.letters.skip(letter)
 
     async def projected(
         self, response: CommandResponse, projectors: Sequence[type | str], *, timeout: float
@@ -290,7 +253,7 @@ class EmbeddedCoordinator:
             GRPCError: grpclib's; one has failed or is parked.
             KeyError: there is no such projector.
         """
-        await self._projections.wait(response.events, projectors, timeout)
+        await self.runtime.projections.wait(response.events, projectors, timeout)
 
     def rebuild(
         self, projector: type | str, replacement: ProjectorEndpoint | None = None
@@ -307,7 +270,7 @@ class EmbeddedCoordinator:
         Raises:
             KeyError: there is no such projector.
         """
-        return self._projections.rebuild(projector, replacement)
+        return self.runtime.projections.rebuild(projector, replacement)
 
     async def settle(self, timeout: float, *, correlation_id: str | None = None) -> None:
         """Wait until everything that was caused so far is done: reactions, what they caused, projections.
@@ -319,7 +282,7 @@ class EmbeddedCoordinator:
         Raises:
             SettleTimeout: something is not done; its text is a table, its ``pending`` the rows.
         """
-        await self._following.settle(timeout, correlation_id)
+        await self.runtime.following.settle(timeout, correlation_id)
 
     async def serve_forever(self) -> None:
         """Wait until cancelled, or until SIGTERM or SIGINT arrives; leaving the block then stops gracefully."""

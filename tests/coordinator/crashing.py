@@ -117,7 +117,9 @@ def opening(root: uuid.UUID) -> CommandBook:
 async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
     events: set[str] = set()
     total, doubled, missing = 0, 0, 0
-    for root in [uuid.UUID(bytes=root) for _, root in await running.engine.store.roots(limit=100_000)]:
+    for root in [
+        uuid.UUID(bytes=root) for _, root in await running.runtime.engine.store.roots(limit=100_000)
+    ]:
         for page in (await running.events("account", root)).pages:
             name = type_name_from_url(page.event.type_url)
             events.add(f"{root.hex} {page.header.sequence} {name}")
@@ -127,7 +129,7 @@ async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
                 total += TransferReceived.FromString(page.event.value).amount
             if name == "bank.TransferRequested":
                 total -= TransferRequested.FromString(page.event.value).amount
-                caused = await running.engine.store.caused_by(
+                caused = await running.runtime.engine.store.caused_by(
                     Key("account", "", root.bytes), page.header.sequence
                 )
                 doubled += len(caused) > 1

@@ -34,7 +34,7 @@ async def test_an_event_is_explained_from_its_first_cause() -> None:
     ) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1")
         await running.settle(5)
-        found = await running.admin.explain(ExplainRequest(cover=new_cover("left", B), sequence=1))
+        found = await running.runtime.admin.explain(ExplainRequest(cover=new_cover("left", B), sequence=1))
         assert lines(found) == [
             "world.DoneOne by client for world.DoOne",
             "  world.DoneTwo by first for world.DoTwo",
@@ -49,9 +49,9 @@ async def test_an_event_is_explained_from_its_first_cause() -> None:
 
 async def test_an_unknown_event_is_not_found() -> None:
     async with world(handlers={"left": Domain()}) as running:
-        assert await causality.tree(running.engine.store, Key("left", "", A), 0) is None
+        assert await causality.tree(running.runtime.engine.store, Key("left", "", A), 0) is None
         with pytest.raises(GRPCError) as caught:
-            await running.admin.explain(ExplainRequest(cover=new_cover("left", A), sequence=0))
+            await running.runtime.admin.explain(ExplainRequest(cover=new_cover("left", A), sequence=0))
         assert caught.value.status is Status.NOT_FOUND
 
 
@@ -63,15 +63,15 @@ async def test_dead_letters_are_listed_replayed_and_skipped_by_id() -> None:
         await send(running, "left", A, "DoOne")
         await send(running, "left", A, "DoOne")
         await running.settle(5)
-        listed = await running.admin.list_dead_letters(ListDeadLettersRequest(component="s"))
+        listed = await running.runtime.admin.list_dead_letters(ListDeadLettersRequest(component="s"))
         first, second = (letter.metadata["angzarr.id"] for letter in listed.letters)
-        await running.admin.replay_dead_letter(DeadLetterRequest(id=first))
-        await running.admin.skip_dead_letter(DeadLetterRequest(id=second))
+        await running.runtime.admin.replay_dead_letter(DeadLetterRequest(id=first))
+        await running.runtime.admin.skip_dead_letter(DeadLetterRequest(id=second))
         await running.settle(5)
         assert names(await running.events("right", B)) == ["DoneIt"]
-        assert (await running.admin.list_dead_letters(ListDeadLettersRequest())).letters == []
+        assert (await running.runtime.admin.list_dead_letters(ListDeadLettersRequest())).letters == []
         with pytest.raises(GRPCError) as caught:
-            await running.admin.skip_dead_letter(DeadLetterRequest(id=second))
+            await running.runtime.admin.skip_dead_letter(DeadLetterRequest(id=second))
         assert caught.value.status is Status.NOT_FOUND
 
 
@@ -80,7 +80,7 @@ async def test_projectors_are_listed_and_rebuilt() -> None:
     async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
         await send(running, "left", uuid.UUID(int=3).bytes, "DoOne")
         await running.settle(5)
-        (projector,) = (await running.admin.list_projectors(Empty())).projectors
+        (projector,) = (await running.runtime.admin.list_projectors(Empty())).projectors
         assert (projector.name, projector.domains, projector.behind, projector.parked) == (
             "view",
             ["left"],
@@ -89,10 +89,10 @@ async def test_projectors_are_listed_and_rebuilt() -> None:
         )
         steps = [
             (step.done, step.total)
-            async for step in running.admin.rebuild_projector(RebuildProjectorRequest(name="view"))
+            async for step in running.runtime.admin.rebuild_projector(RebuildProjectorRequest(name="view"))
         ]
         assert steps[-1] == (1, 1)
         with pytest.raises(GRPCError, match="known projectors: view"):
-            async for _ in running.admin.rebuild_projector(RebuildProjectorRequest(name="other")):
+            async for _ in running.runtime.admin.rebuild_projector(RebuildProjectorRequest(name="other")):
                 pass
     assert [name for _, _, name in view.events] == ["DoneOne", "DoneOne"]

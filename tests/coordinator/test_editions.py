@@ -38,17 +38,17 @@ async def test_an_explicit_divergence_is_where_the_first_write_branches() -> Non
         made.command.cover.edition = Edition(
             name="what-if", divergences=[DomainDivergence(domain="left", sequence=1)]
         )
-        response = await running.commands.handle_command(made)
+        response = await running.runtime.commands.handle_command(made)
         assert response.events.pages[0].header.sequence == 1
         assert names(await running.events("left", A, edition="what-if")) == ["DoneOne", "DoneOther"]
-        again = await running.commands.handle_command(made)
+        again = await running.runtime.commands.handle_command(made)
         assert again.events.pages[0].header.sequence == 2
 
 
 async def test_an_edition_without_events_is_the_main_timeline() -> None:
     async with world(handlers={"left": Domain()}) as running:
         await send(running, "left", A, "DoOne")
-        book = await running.queries.get_event_book(Query(cover=new_cover("left", A, "", "other")))
+        book = await running.runtime.queries.get_event_book(Query(cover=new_cover("left", A, "", "other")))
         assert (names(book), book.next_sequence, book.cover.edition.name) == (["DoneOne"], 1, "other")
 
 
@@ -62,7 +62,7 @@ def deletion(edition: str) -> CommandRequest:
 async def test_an_edition_can_be_deleted(running: EmbeddedCoordinator) -> None:
     await send(running, "left", A, "DoOne")
     await send(running, "left", A, "DoTwo", edition="what-if")
-    response = await running.commands.handle_command(deletion("what-if"))
+    response = await running.runtime.commands.handle_command(deletion("what-if"))
     assert response.events.pages == []
     assert names(await running.events("left", A, edition="what-if")) == ["DoneOne"]
 
@@ -70,7 +70,7 @@ async def test_an_edition_can_be_deleted(running: EmbeddedCoordinator) -> None:
 @pytest.mark.parametrize("edition", ["", "angzarr"])
 async def test_the_main_timeline_cannot_be_deleted(running: EmbeddedCoordinator, edition: str) -> None:
     with pytest.raises(GRPCError, match="main timeline") as caught:
-        await running.commands.handle_command(deletion(edition))
+        await running.runtime.commands.handle_command(deletion(edition))
     assert caught.value.status is Status.INVALID_ARGUMENT
 
 

@@ -196,7 +196,7 @@ async def test_reactions_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "bank.db"
     async with EmbeddedCoordinator(app(), store=path, config=FAST) as running:
         await opened(running, ALICE, BOB, deposit=100)
-        running._reactions.stop()
+        running.runtime.reactions.stop()
         await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
     async with EmbeddedCoordinator(app(), store=path, config=FAST) as running:
         await running.settle(5)
@@ -206,7 +206,7 @@ async def test_reactions_survive_a_restart(tmp_path: Path) -> None:
 async def test_settle_names_what_is_not_done(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, BOB, deposit=100)
     await running.settle(5)
-    running._reactions.stop()
+    running.runtime.reactions.stop()
     await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
     with pytest.raises(SettleTimeout, match="transfers") as caught:
         await running.settle(0.05)
@@ -218,7 +218,7 @@ async def test_settle_names_what_is_not_done(running: EmbeddedCoordinator) -> No
 async def test_settle_is_scoped_to_a_correlation_id(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, BOB, deposit=100)
     await running.settle(5)
-    running._reactions.stop()
+    running.runtime.reactions.stop()
     transfer = RequestTransfer(to=BOB.bytes, amount=30)
     await running.client("account").send(transfer, root=ALICE, correlation_id="stuck")
     await running.settle(1, correlation_id="other")

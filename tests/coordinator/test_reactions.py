@@ -283,7 +283,7 @@ async def test_work_is_done_after_a_restart(tmp_path: Path) -> None:
         return EmbeddedCoordinator(handlers=handlers, sagas={"s": ("left", saga)}, store=tmp_path / "w.db")
 
     async with again() as running:
-        running._reactions.stop()
+        running.runtime.reactions.stop()
         await send(running, "left", A, "DoOne")
     async with again() as running:
         await running.settle(5)

@@ -140,7 +140,7 @@ async def test_an_event_stream_delivers_live_books(running: EmbeddedCoordinator)
         async with anyio.create_task_group() as group:
             group.start_soon(listen)
             with anyio.fail_after(5):
-                while not running.event_stream._streams._listeners:
+                while not running.runtime.event_stream._streams._listeners:
                     await anyio.lowlevel.checkpoint()
             await send(running, "left", A, "DoOne", correlation_id="c-1")
             await send(running, "left", A, "DoOther", correlation_id="c-2")
@@ -162,7 +162,7 @@ async def test_a_slow_listener_is_sent_away() -> None:
 
     async with EmbeddedCoordinator(handlers={"left": Domain()}) as made:
         streams = EventStreams(2)
-        made._following._streams = streams
+        made.runtime.following._streams = streams
         stream = streams.subscribe(EventStreamFilter(correlation_id="c-1"))
         await send(made, "left", A, "DoOne", correlation_id="c-1")
         first = anyio.lowlevel.checkpoint
@@ -210,7 +210,7 @@ async def test_a_business_server_in_another_process_is_reached(tmp_path: Path) -
 async def test_an_unreachable_business_server_is_unavailable(tmp_path: Path) -> None:
     async with EmbeddedCoordinator(handlers={"account": f"unix:{tmp_path}/nobody.sock"}) as running:
         with pytest.raises(GRPCError, match="cannot be reached") as caught:
-            await running.commands.handle_command(request("account", A, "DoOne"))
+            await running.runtime.commands.handle_command(request("account", A, "DoOne"))
         assert caught.value.status is Status.UNAVAILABLE
 
 

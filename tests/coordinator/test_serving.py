@@ -183,7 +183,7 @@ async def test_nothing_listens_unless_asked_to() -> None:
 async def test_selections(
     running: EmbeddedCoordinator, selection: dict[str, object], expected: list[int]
 ) -> None:
-    await running.commands.handle_command(request(*[command("Deposit", 1)] * 4))
-    book = await running.queries.get_event_book(Query(cover=cover(), **selection))  # type: ignore[arg-type]
+    await running.runtime.commands.handle_command(request(*[command("Deposit", 1)] * 4))
+    book = await running.runtime.queries.get_event_book(Query(cover=cover(), **selection))  # type: ignore[arg-type]
     assert [page.header.sequence for page in book.pages] == expected
     assert book.next_sequence == 4

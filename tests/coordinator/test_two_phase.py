@@ -52,14 +52,14 @@ async def test_a_failing_cascade_is_revoked_everywhere() -> None:
 async def test_others_see_no_op_pages_and_projectors_wait() -> None:
     view, left = View(), Domain()
     async with world(handlers={"left": left}, projectors={"view": (["left"], view)}) as running:
-        running._following.two_phase.begin("x-1")
+        running.runtime.following.two_phase.begin("x-1")
         await send(running, "left", A, "DoOne", cascade_id="x-1")
         await send(running, "left", A, "DoTwo")
         assert names(left.commands[-1].events) == ["NoOp"]
         await send(running, "left", A, "DoMine", cascade_id="x-1")
         assert names(left.commands[-1].events) == ["DoneOne", "DoneTwo"]
         assert names(await running.events("left", A)) == ["NoOp", "DoneTwo", "NoOp"]
-        await running._following.two_phase.request_done("x-1")
+        await running.runtime.following.two_phase.request_done("x-1")
         await running.settle(5)
         assert [name for _, _, name in view.events] == ["DoneOne", "DoneTwo", "DoneMine", "Confirmation"]
 

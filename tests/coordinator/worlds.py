@@ -188,7 +188,7 @@ def request(
 async def send(
     running: EmbeddedCoordinator, domain: str, at: bytes, name: str, **fields: Anything
 ) -> CommandResponse:
-    return await running.commands.handle_command(request(domain, at, name, **fields))
+    return await running.runtime.commands.handle_command(request(domain, at, name, **fields))
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,85 @@
+"""The parts of a running coordinator, put together."""
+
+from anyio.abc import TaskGroup
+
+from angzarr.coordinator.admin import AdminService
+from angzarr.coordinator.commands import CommandPipeline
+from angzarr.coordinator.component_services import (
+    EventStreamService,
+    ProcessManagerCoordinatorService,
+    ProjectorCoordinatorService,
+    SagaCoordinatorService,
+)
+from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.facts import FactPipeline
+from angzarr.coordinator.fan_out import Following
+from angzarr.coordinator.letters import DeadLetters
+from angzarr.coordinator.projections import Projections
+from angzarr.coordinator.queries import Queries
+from angzarr.coordinator.reactions import Reactions
+from angzarr.coordinator.rejections import Rejections
+from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
+from angzarr.coordinator.speculation import CompensationPipeline, Speculation
+from angzarr.coordinator.streams import EventStreams
+from angzarr.messages.admin import ADMIN
+from angzarr.messages.services import (
+    COMMAND_HANDLER_COORDINATOR,
+    EVENT_QUERY,
+    EVENT_STREAM,
+    PROCESS_MANAGER_COORDINATOR,
+    PROJECTOR_COORDINATOR,
+    SAGA_COORDINATOR,
+    Service,
+)
+
+
+class Runtime:
+    """Pipelines, reactions, projections and services over one engine.
+
+    Args:
+        engine: an engine whose store is open.
+        group: parent of the background tasks.
+    """
+
+    def __init__(self, engine: Engine, group: TaskGroup) -> None:
+        serving = engine.config.serving
+        commands, facts = CommandPipeline(engine), FactPipeline(engine)
+        compensation = CompensationPipeline(engine)
+        self.engine = engine
+        self.streams = EventStreams(serving.subscriber_buffer)
+        self.projections = Projections(engine, group)
+        self.reactions = Reactions(engine, commands, facts, Rejections(engine, compensation), group)
+        self.following = Following(engine, self.reactions, self.projections, self.streams, compensation)
+        self.letters = DeadLetters(engine, self.reactions, self.projections)
+        engine.fan_out = self.following
+        self.commands = CommandHandlerCoordinatorService(commands, facts, Speculation(engine), compensation)
+        self.queries = EventQueryService(Queries(engine.store))
+        self.sagas = SagaCoordinatorService(engine, self.reactions)
+        self.process_managers = ProcessManagerCoordinatorService(engine, self.reactions)
+        self.projectors = ProjectorCoordinatorService(engine, self.projections)
+        self.event_stream = EventStreamService(self.streams)
+        self.admin = AdminService(engine.store, self.letters, self.projections)
+
+    async def start(self) -> None:
+        """Take up what an earlier process left."""
+        await self.following.two_phase.revoke_all()
+        await self.projections.start()
+        await self.reactions.recover()
+
+    def stop(self) -> None:
+        """Start nothing any more."""
+        self.reactions.stop()
+        self.projections.stop()
+
+    @property
+    def services(self) -> list[tuple[Service, object]]:
+        """What is served on sockets."""
+        return [
+            (COMMAND_HANDLER_COORDINATOR, self.commands),
+            (EVENT_QUERY, self.queries),
+            (SAGA_COORDINATOR, self.sagas),
+            (PROCESS_MANAGER_COORDINATOR, self.process_managers),
+            (PROJECTOR_COORDINATOR, self.projectors),
+            (EVENT_STREAM, self.event_stream),
+            (ADMIN, self.admin),
+        ]

@@ -1,0 +1,358 @@
+"""One projector's way through the store: every book in order per aggregate, at least once, from a stored position.
+
+A reader walks the store's global order and wakes a lane per aggregate. A lane hands over what lies between the
+aggregate's position and its newest event, so what an earlier process missed, or a commit in between, is filled in by
+itself. A handler that keeps failing parks its aggregate: a dead letter, and its later books wait until it is replayed
+or skipped; other aggregates go on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator import books, dead_letters, faults
+from angzarr.coordinator.engine import Engine, upcast
+from angzarr.coordinator.errors import Pending, StoreError
+from angzarr.coordinator.handlers import ProjectorComponent
+from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
+from angzarr.coordinator.store.records import (
+    PENDING,
+    Key,
+    LoggedEvent,
+    SetPosition,
+)
+from angzarr.coordinator.store.writes import microseconds
+from angzarr.log import get_logger
+from angzarr.messages import EventBook, Projection
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+_READ_AT_ONCE = 1000
+_PAGES_PER_BOOK = 500
+EVERYTHING = Key("", "", b"")
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Aggregate:
+    """What a projector has still to take in of one aggregate.
+
+    Attributes:
+        target: sequence of the newest event known.
+        position: of its oldest event not taken in, in the whole store.
+        correlation_ids: of the events not taken in.
+    """
+
+    target: int
+    position: int
+    correlation_ids: set[str]
+    since: int
+    attempt: int = 0
+    waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
+
+
+class Subscription:
+    """One projector's way through the store.
+
+    Args:
+        engine: whose store.
+        projector: what takes the books in.
+        consumer: the name its positions are kept under.
+        group: parent of its tasks.
+    """
+
+    def __init__(
+        self, engine: Engine, projector: ProjectorComponent, consumer: str, group: "TaskGroup"
+    ) -> None:
+        self.projector = projector
+        self.consumer = consumer
+        self._engine = engine
+        self._config = engine.config.reactions
+        self._behind: dict[Key, Aggregate] = {}
+        self._parked: set[Key] = set()
+        self._positions: dict[Key, int] = {}
+        self._lanes: Lanes[Key] = Lanes(group, self._advance, self._config.concurrency)
+        self._woken = asyncio.Event()
+        self.cursor = 0
+        self._saved = 0
+        self.changed = asyncio.Event()
+        self.wanted = 0
+        self._caught_up = False
+
+    async def start(self) -> None:
+        """Find out how far an earlier process got."""
+        for position in await self._engine.store.positions(self.consumer):
+            if position.key == EVERYTHING:
+                self.cursor = self._saved = position.sequence
+            elif position.parked:
+                self._parked.add(position.key)
+        self._woken.set()
+
+    def takes(self, domain: str) -> bool:
+        """Whether the projector is to be given the domain's events."""
+        return self.projector.takes(domain)
+
+    def wake(self, position: int = 0) -> None:
+        """Something was stored, up to a position in the whole store."""
+        self.wanted = max(self.wanted, position)
+        self._woken.set()
+
+    def wait_for(self, key: Key, sequence: int) -> "asyncio.Future[Projection]":
+        """What the projector answers for the book that ends with an event, once it has taken it in."""
+        future: asyncio.Future[Projection] = asyncio.get_running_loop().create_future()
+        if self._positions.get(key, -1) >= sequence:
+            future.set_result(Projection(projector=self.projector.name, sequence=sequence + 1))
+            return future
+        behind = self._behind.setdefault(key, Aggregate(sequence, 0, set(), microseconds()))
+        behind.target = max(behind.target, sequence)
+        behind.waiters.append((sequence, future))
+        if key in self._parked:
+            self._fail(behind, self._parked_error(key))
+        self._lanes.rouse(key)
+        return future
+
+    def position_of(self, key: Key) -> int:
+        """Sequence of the last event taken in of an aggregate; -1 before the first."""
+        return self._positions.get(key, -1)
+
+    def _parked_error(self, key: Key) -> GRPCError:
+        return GRPCError(
+            Status.FAILED_PRECONDITION,
+            f"Projector {self.projector.name!r} is parked at {key.domain}/{key.root.hex()}:"
+            " replay or skip its dead letter",
+        )
+
+    async def follow(self) -> None:
+        """Walk the store until cancelled."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                while events := await self._read():
+                    self._note(events)
+                self._caught_up = True
+                self.changed.set()
+                await self._save()
+            except StoreError as error:
+                _log.error("projector_cannot_read", projector=self.projector.name, error=str(error))
+                await asyncio.sleep(1.0)
+                self._woken.set()
+
+    async def _read(self) -> Sequence[LoggedEvent]:
+        domains = None if "*" in self.projector.domains else self.projector.domains
+        return await self._engine.store.since(self.cursor, _READ_AT_ONCE, domains)
+
+    def _note(self, events: Sequence[LoggedEvent]) -> None:
+        for event in events:
+            if self.takes(event.key.domain):
+                self._owe(event)
+        self.cursor = events[-1].position
+
+    def _owe(self, event: LoggedEvent) -> None:
+        key = event.key
+        if key in self._parked or self._positions.get(key, -1) >= event.page.sequence:
+            return
+        behind = self._behind.get(key)
+        if behind is None:
+            behind = self._behind[key] = Aggregate(
+                event.page.sequence, event.position, set(), event.stored_at
+            )
+        behind.target = max(behind.target, event.page.sequence)
+        behind.position = behind.position or event.position
+        if event.correlation_id:
+            behind.correlation_ids.add(event.correlation_id)
+        self._lanes.wake(key)
+
+    async def _save(self) -> None:
+        """Store how far everything has been taken in; what is not is read again after a restart."""
+        waiting = [behind.position - 1 for behind in self._behind.values() if behind.position]
+        done = min([self.cursor, *waiting])
+        if done > self._saved:
+            await self._engine.store.submit([SetPosition(self.consumer, EVERYTHING, done)])
+            self._saved = done
+
+    async def _advance(self, key: Key) -> float | None:
+        behind = self._behind.get(key)
+        if behind is None or key in self._parked:
+            return None
+        position = await self._position(key)
+        if position < behind.target:
+            book = await self._next_book(key, position + 1, behind.target)
+            if book is None:
+                return None
+            try:
+                projection = await self._hand_over(book)
+            except GRPCError as error:
+                return await self._failed(key, behind, book, error)
+            position = book.pages[-1].header.sequence
+            faults.reached("in a projection")
+            await self._engine.store.submit([SetPosition(self.consumer, key, position)])
+            self._remember(key, position)
+            behind.attempt = 0
+            _answer(behind, position, projection)
+        else:
+            _answer(behind, position, Projection(projector=self.projector.name, sequence=position + 1))
+        return self._next(key, behind, position)
+
+    def _next(self, key: Key, behind: Aggregate, position: int) -> float | None:
+        if position < behind.target:
+            return AGAIN
+        del self._behind[key]
+        if not self._behind:
+            self._woken.set()
+        self.changed.set()
+        return None
+
+    async def _position(self, key: Key) -> int:
+        known = self._positions.get(key)
+        if known is None:
+            stored = await self._engine.store.position(self.consumer, key)
+            known = -1 if stored is None else stored.sequence
+            self._remember(key, known)
+        return known
+
+    def _remember(self, key: Key, position: int) -> None:
+        if len(self._positions) > 100_000:
+            self._positions.clear()
+        self._positions[key] = position
+
+    async def _next_book(self, key: Key, lower: int, upper: int) -> EventBook | None:
+        pages = await self._engine.store.own_pages(key, lower, min(upper, lower + _PAGES_PER_BOOK - 1))
+        if not pages:
+            # A named edition begins above zero.
+            pages = await self._engine.store.own_pages(key, lower, upper)
+        undecided = next((n for n, page in enumerate(pages) if page.state == PENDING), len(pages))
+        del pages[undecided:]
+        if not pages:
+            return None
+        shown = books.visible(pages)
+        correlation_id = await self._correlation_of(key, pages[-1].sequence)
+        book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
+        upcaster = self._engine.components.upcasters.get(key.domain)
+        if upcaster is not None:
+            book.pages = await upcast(upcaster, key.domain, book.pages)
+        return book
+
+    async def _correlation_of(self, key: Key, sequence: int) -> str:
+        event = await self._engine.store.event(key, sequence)
+        return "" if event is None else event.correlation_id
+
+    async def _hand_over(self, book: EventBook) -> Projection:
+        limit = self._config.handler_timeout
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                projection = await self.projector.endpoint.handle(book)
+                projection.projector = projection.projector or self.projector.name
+                return projection
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            text = f"Projector {self.projector.name!r} did not answer within {limit:g} s"
+            raise GRPCError(Status.DEADLINE_EXCEEDED, text) from None
+
+    async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
+        behind.attempt += 1
+        self._fail(behind, error)
+        if behind.attempt >= self._config.attempts or error.status is Status.INVALID_ARGUMENT:
+            await self._park(key, behind, book, error)
+            return None
+        pause = backoff(behind.attempt, self._config.min_delay, self._config.max_delay)
+        _log.warning(
+            "projector_failed",
+            projector=self.projector.name,
+            domain=key.domain,
+            root=key.root.hex(),
+            sequence=book.pages[0].header.sequence,
+            attempt=behind.attempt,
+            again_in=pause,
+            error=error.message,
+        )
+        return pause
+
+    def _fail(self, behind: Aggregate, error: GRPCError) -> None:
+        for _, future in behind.waiters:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()
+        behind.waiters.clear()
+
+    async def _park(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> None:
+        reason = f"{self.projector.name}: {error.message}"
+        letter = dead_letters.of_events(book, self.projector.name, "projector", reason, behind.attempt)
+        position = await self._position(key)
+        await self._engine.store.submit(
+            [dead_letters.letter_row(letter), SetPosition(self.consumer, key, position, parked=True)]
+        )
+        self._parked.add(key)
+        del self._behind[key]
+        self.changed.set()
+        _log.error(
+            "projector_parked",
+            projector=self.projector.name,
+            domain=key.domain,
+            root=key.root.hex(),
+            sequence=book.pages[0].header.sequence,
+            error=error.message,
+        )
+
+    async def unpark(self, key: Key, position: int | None = None) -> None:
+        """Go on with a parked aggregate, after ``position`` where the book in the way is to be skipped."""
+        at = await self._position(key) if position is None else position
+        await self._engine.store.submit([SetPosition(self.consumer, key, at)])
+        self._remember(key, at)
+        self._parked.discard(key)
+        head = await self._engine.store.next_sequence(key)
+        if head - 1 > at:
+            self._behind[key] = Aggregate(head - 1, 0, set(), microseconds())
+            self._lanes.wake(key)
+
+    def cascade_ended(self) -> None:
+        """Pending pages became valid, or were revoked."""
+        for key in self._behind:
+            self._lanes.rouse(key)
+
+    def pending(self, correlation_id: str | None = None) -> list[Pending]:
+        """What has not been taken in yet."""
+        now = microseconds()
+        rows = [
+            Pending(
+                self.projector.name,
+                key.domain,
+                key.root,
+                behind.target,
+                behind.attempt + 1,
+                (now - behind.since) / 1_000_000,
+                "projecting",
+            )
+            for key, behind in self._behind.items()
+            if correlation_id is None or correlation_id in behind.correlation_ids
+        ]
+        if self.cursor < self.wanted or not self._caught_up:
+            rows.append(
+                Pending(self.projector.name, "*", b"", self.wanted, 0, 0.0, f"read up to {self.cursor}")
+            )
+        return rows
+
+    @property
+    def parked(self) -> int:
+        """How many aggregates wait for somebody to replay or skip a dead letter."""
+        return len(self._parked)
+
+    def stop(self) -> None:
+        """Start nothing any more."""
+        self._lanes.close()
+
+
+def _answer(behind: Aggregate, position: int, projection: Projection) -> None:
+    waiting = []
+    for sequence, future in behind.waiters:
+        if sequence > position:
+            waiting.append((sequence, future))
+        elif not future.done():
+            future.set_result(projection)
+    behind.waiters = waiting
