@@ -6,11 +6,9 @@ from typing import Any
 
 from betterproto import Message
 
-from angzarr.codec import plain
 from angzarr.codec.attributes import install_attributes
 from angzarr.codec.constructor import compile_constructor
 from angzarr.codec.fields import MESSAGE
-from angzarr.codec.layout import GROUPS
 from angzarr.codec.methods import install_methods
 from angzarr.codec.schema import LOCK, Schema, schema_of
 
@@ -86,6 +84,7 @@ def _bring_over(schema: Schema) -> None:
     for message in gc.get_referrers(schema.cls):
         if type(message) is schema.cls:
             values = message.__dict__
-            kept = plain.reduced(schema, values) if GROUPS in values else values
+            kept = schema.present_values(values)
             for key in [key for key in values if key not in kept]:
                 del values[key]
+            values.update(kept)

@@ -8,7 +8,7 @@ from betterproto import Message
 
 from angzarr.codec import general, handlers, plain
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field, fields_of
-from angzarr.codec.layout import MARK, ON_WIRE, UNKNOWN
+from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN
 from angzarr.codec.parse import compile_parser
 from angzarr.codec.serialise import compile_serialiser
 
@@ -135,7 +135,7 @@ class Schema:
 
     def present_values(self, values: dict[str, Any]) -> dict[str, Any]:
         """A message's ``__dict__`` without what is not present, apart from sub-messages that were only read."""
-        return values if self.prepared else plain.reduced(self, values)
+        return plain.reduced(self, values) if GROUPS in values else values
 
     def has_content(self, values: dict[str, Any]) -> bool:
         """Whether anything was set or put into the message with this ``__dict__``."""
@@ -146,7 +146,7 @@ class Schema:
 
     def is_present(self, values: dict[str, Any]) -> bool:
         """Whether a sub-message with this ``__dict__`` is more than read."""
-        return values.get(MARK if self.prepared else ON_WIRE) is not False or self.has_content(values)
+        return values.get(ON_WIRE if GROUPS in values else MARK) is not False or self.has_content(values)
 
     def has(self, field: Field, present: dict[str, Any]) -> bool:
         """Whether a field is present among present values."""

@@ -330,6 +330,17 @@ def test_messages_made_before_their_class_was_prepared_go_on_working() -> None:
     assert codec.encode(full) == b"\x0a\x01b\x1a\x01t"
 
 
+def test_what_was_only_read_before_its_class_was_prepared_is_still_absent() -> None:
+    kitchen = load_kitchen()
+    message = kitchen.Outer()
+    assert message.inner.depth == 0
+    codec.prepare(kitchen.Outer)
+    codec.prepare(kitchen.OuterInner)
+    assert codec.encode(message) == b""
+    message.inner.depth = 0
+    assert codec.encode(message) == b"\x0a\x00"
+
+
 def test_preparing_twice_is_harmless() -> None:
     kitchen = load_kitchen()
     codec.prepare(kitchen.Point)
@@ -412,3 +423,21 @@ def test_a_class_prepared_after_the_codec_has_used_it_loses_nothing() -> None:
     message = codec.decode(kitchen.Everything, data)
     message.choice = kitchen.Choice(text="a", left="l")
     assert codec.encode(message) == data
+
+
+def test_a_deprecated_class_warns_when_it_is_constructed(prepared: ModuleType) -> None:
+    with pytest.warns(DeprecationWarning, match="Old is deprecated"):
+        message = prepared.Old(value=1)
+    assert message.__dict__ == {"value": 1}
+
+
+def test_a_deprecated_field_warns_when_it_is_given(prepared: ModuleType) -> None:
+    with pytest.warns(DeprecationWarning, match="older is deprecated"):
+        prepared.HasOld(older=1)
+    assert prepared.HasOld(name="n").name == "n"
+
+
+def test_reading_or_decoding_what_is_deprecated_does_not_warn(prepared: ModuleType) -> None:
+    message = codec.decode(prepared.HasOld, b"\x0a\x02\x08\x05\x10\x07")
+    assert (message.old.value, message.older) == (5, 7)
+    assert prepared.HasOld().old.value == 0
