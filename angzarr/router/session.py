@@ -67,7 +67,7 @@ class Session:
 
     @property
     def emission(self) -> Emission:
-        """The events so far. A raw history knows its next sequence once it was folded, so this comes after that."""
+        """The events so far; made when first looked at, since a raw history knows its next sequence once folded."""
         if self._emission is None:
             self._emission = Emission(self.history.next_sequence)
         return self._emission
@@ -97,10 +97,11 @@ class Session:
 
         It is folded from the events alone: what a handler did to the state it was given does not count.
         """
-        if self.last is None or self.emission.snapshot is not None:
+        if self.last is None:
             return None
         handler, instance = self.last
-        if handler.info.snapshot_every is None or not self._is_due(handler.info.snapshot_every):
+        every = handler.info.snapshot_every
+        if every is None or self.emission.snapshot is not None or not self._is_due(every):
             return None
         state = self._applied(handler, instance, self.history.fold(handler.fold, instance), 0)
         return Snapshot(sequence=self.emission.next_sequence - 1, state=pack(state))

@@ -31,6 +31,10 @@ class Fold:
 
     Args:
         handler: the compiled class; a command handler or a process manager.
+
+    Attributes:
+        appliers: the applier of each event, by full name.
+        raw: parser and applier of the events met in raw histories, by type URL with our prefix.
     """
 
     def __init__(self, handler: Compiled) -> None:
@@ -38,6 +42,7 @@ class Fold:
         assert state_type is not None
         self.state_type: type = state_type
         self.appliers = handler.appliers
+        self.raw: dict[bytes, tuple[Callable[[bytes, int, int], Any], Method]] = {}
         self._factory = handler.state_factory
         self.is_message = isinstance(state_type, type) and issubclass(state_type, betterproto.Message)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
-from angzarr.messages import Cover, EventBook, EventPage, Snapshot, any_of
+from angzarr.messages import TYPE_URL_PREFIX, Cover, EventBook, EventPage, Snapshot, any_of
 from angzarr.router.calls import Method
 from angzarr.router.raw.cache import StateCache
 from angzarr.router.raw.commands import RawCommands
@@ -21,6 +21,7 @@ _parse_page = codec.parser_for(EventPage)
 _parse_cover = codec.parser_for(Cover)
 _parse_snapshot = codec.parser_for(Snapshot)
 
+_PREFIX = TYPE_URL_PREFIX.encode()
 _BOOK_DEPTH = MAX_DEPTH - 1
 _PAGE_DEPTH = MAX_DEPTH - 2
 
@@ -64,7 +65,10 @@ class RawHistory:
     def next_sequence(self) -> int:
         """Sequence of the next event, as the book says. Reads the whole book if nothing else has."""
         if self._next is None:
-            self._read(None, None)
+            try:
+                self._read_usual(None, None)
+            except Exception:
+                self._read_all()
         assert self._next is not None
         return self._next
 
@@ -87,16 +91,18 @@ class RawHistory:
             DecodeError: the book is malformed.
             DispatchError: as ``Fold.over``.
         """
-        return self._read(fold, instance)
-
-    def _read(self, fold: Fold | None, instance: Any) -> Any:
         if self._book is None:
             try:
                 return self._read_usual(fold, instance)
-            except Exception:  # whatever it was, the codec and the fold over messages say it best
-                self._book = BookHistory(_parse_book(self._data, self._start, self._end, _BOOK_DEPTH))
-                self._next = self._book.next_sequence
-        return None if fold is None else self._book.fold(fold, instance)
+            except Exception:
+                self._read_all()
+        assert self._book is not None
+        return self._book.fold(fold, instance)
+
+    def _read_all(self) -> None:
+        """Let the codec read the book: it is unusual, or something is wrong, which the fold over messages says best."""
+        self._book = BookHistory(_parse_book(self._data, self._start, self._end, _BOOK_DEPTH))
+        self._next = self._book.next_sequence
 
     def _read_usual(self, fold: Fold | None, instance: Any) -> Any:
         if self._cache is not None and fold is not None:
@@ -104,7 +110,8 @@ class RawHistory:
         data, end = self._data, self._end
         i = self._read_head()
         state, floor = (None, None) if fold is None else self._beginning(fold, instance)
-        state, i = _fold_pages(data, i, end, fold, instance, state, floor)
+        if i < end and data[i] == 0x1A:
+            state, i = _fold_pages(data, i, end, fold, instance, state, floor)
         self._next = _next_sequence(data, i, end)
         return state
 
@@ -135,7 +142,8 @@ class RawHistory:
             return self._pages
         data, i, end = self._data, self._start, self._end
         if i < end and data[i] == 0x0A:
-            start, i = _within(data, i + 1, end)
+            n = data[i + 1]
+            start, i = (i + 2, i + 2 + n) if n < 128 and i + 2 + n <= end else _within(data, i + 1, end)
             if not self._command.vouches_for(data[start:i]):
                 _parse_cover(data, start, i, _PAGE_DEPTH)
         if i < end and data[i] == 0x12:
@@ -174,11 +182,24 @@ def _applier(fold: Fold | None, instance: Any, type_url: bytes) -> Applier:
     Raises:
         UnicodeDecodeError: the URL is not UTF-8.
     """
-    name = type_url.decode().rpartition("/")[2]
-    method = None if fold is None else fold.appliers.get(name)
-    if fold is None or method is None or method.message is None:
+    if fold is None:
+        type_url.decode()
         return ()
-    return codec.parser_for(method.message), fold.bound(method, instance), method
+    known = fold.raw.get(type_url)
+    if known is None:
+        name = type_url.decode().rpartition("/")[2]
+        method = fold.appliers.get(name)
+        if method is None or method.message is None:
+            return ()
+        known = (codec.parser_for(method.message), method)
+        if type_url == _PREFIX + name.encode():
+            fold.raw[type_url] = known
+    parse, method = known
+    return (
+        parse,
+        getattr(instance, method.name) if method.takes == 2 else fold.bound(method, instance),
+        method,
+    )
 
 
 def _fold_pages(

@@ -62,11 +62,11 @@ def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
     events = command = None
     i = 0
     try:
-        if end and data[0] == 0x0A:
-            events = sized(data, 1)
+        if data[0] == 0x0A:
+            events = (2, 2 + data[1]) if data[1] < 128 else sized(data, 1)
             i = end + 1 if events is None else events[1]
-        if i < end and data[i] == 0x12:
-            command = sized(data, i + 1)
+        if data[i] == 0x12:
+            command = (i + 2, i + 2 + data[i + 1]) if data[i + 1] < 128 else sized(data, i + 1)
             i = end + 1 if command is None else command[1]
     except IndexError:
         return None
