@@ -26,6 +26,8 @@ _MODULES = {
     "dead-letters": "dead_letters",
     "projections": "projections",
     "check": "check",
+    "new": "new",
+    "doctor": "doctor",
     "protos": "protos",
 }
 

@@ -15,7 +15,9 @@ from angzarr.cli import (
     app,
     check,
     dead_letters,
+    doctor,
     events,
+    new,
     projections,
     protos,
     send,
@@ -23,7 +25,7 @@ from angzarr.cli import (
     why,
 )
 
-PRELOADED = (admin, app, check, dead_letters, events, projections, protos, send, state, why)
+PRELOADED = (doctor, new, admin, app, check, dead_letters, events, projections, protos, send, state, why)
 
 
 def main() -> None:
