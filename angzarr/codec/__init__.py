@@ -42,9 +42,13 @@ def encode(message: Message) -> bytes:
 
     Raises:
         EncodeError: a field holds a value of the wrong type or out of its type's range; the path is
-            ``Class.field``.
+            ``Class.field``. Or a message contains itself.
     """
-    return schema_of(type(message)).serialise(message.__dict__)
+    try:
+        return schema_of(type(message)).serialise(message.__dict__)
+    except RecursionError:
+        name = type(message).__name__
+        raise EncodeError("nested too deeply; perhaps a message contains itself", name) from None
 
 
 def decode(cls: type[M], data: bytes | bytearray | memoryview) -> M:

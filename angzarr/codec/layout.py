@@ -13,7 +13,7 @@ from betterproto import Message
 
 __all__ = ["GROUPS", "MARK", "ON_WIRE", "UNKNOWN", "set_dict"]
 
-MARK = "_present"
+MARK = "_angzarr_present"
 UNKNOWN = "_unknown_fields"
 ON_WIRE = "_serialized_on_wire"
 GROUPS = "_group_current"

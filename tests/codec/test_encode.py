@@ -245,3 +245,10 @@ def test_a_time_zone_is_brought_to_utc(kitchen: ModuleType) -> None:
     message = codec.decode(kitchen.WellKnown, codec.encode(kitchen.WellKnown(instant=at)))
     assert message.instant == datetime(2026, 1, 1, tzinfo=UTC)
     assert message.instant.tzinfo is UTC
+
+
+def test_a_message_that_contains_itself_is_refused(kitchen: ModuleType) -> None:
+    message = kitchen.Tree()
+    message.children.append(message)
+    with pytest.raises(EncodeError, match="contains itself"):
+        codec.encode(message)
