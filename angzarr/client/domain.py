@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn, Self
 
 import betterproto
@@ -54,6 +55,7 @@ class DomainClient(BaseClient):
     query: QueryClient
     speculative: SpeculativeClient
     domain: str
+    _projected: Callable[[CommandResponse, Sequence[type | str]], Awaitable[None]] | None = None
 
     def __init__(
         self, channel: grpclib.client.Channel, owns_channel: bool = True, *, domain: str = ""
@@ -164,6 +166,7 @@ class DomainClient(BaseClient):
         correlation_id: str | None = None,
         timeout: float | None = None,
         domain: str | None = None,
+        wait_for: Sequence[type | str] = (),
     ) -> CommandResponse:
         """Execute a command.
 
@@ -176,12 +179,16 @@ class DomainClient(BaseClient):
             correlation_id: what exchange it belongs to; None for a fresh one.
             timeout: seconds for all attempts together; None for the channel's default.
             domain: None for the client's own.
+            wait_for: projectors (classes or names) that must have taken the events in before this returns: read your
+                own writes. For clients that an embedded coordinator gave out; others have ``sync_mode``.
 
         Returns:
             The new events, and the projections the sync mode waited for.
 
         Raises:
-            InvalidArgumentError: VALUE_EMPTY, no domain is known; PROTO_UUID_INVALID, the root is not 16 bytes.
+            InvalidArgumentError: VALUE_EMPTY, no domain is known; PROTO_UUID_INVALID, the root is not 16 bytes;
+                INVALID_ARGUMENT, ``wait_for`` cannot be had here.
+            TimeoutError: a projector was not there in time; the text names it and how far it lags behind.
             ClientError: what ``CommandHandlerClient.handle_command`` raises; ``current_events`` of a GRPCError has the
                 events after a stale ``sequence``.
         """
@@ -196,7 +203,16 @@ class DomainClient(BaseClient):
             builder.with_merge_strategy(MergeStrategy.MERGE_AGGREGATE_HANDLES)
         else:
             builder.with_merge_strategy(MergeStrategy.MERGE_STRICT).with_sequence(sequence)
-        return await builder.execute(sync_mode, timeout)
+        if wait_for and self._projected is None:
+            raise InvalidArgumentError(
+                "wait_for needs a client of an embedded coordinator (coordinator.client(domain)); "
+                "over a channel, use sync_mode=SyncMode.SIMPLE",
+                details={keys.FIELD: "wait_for"},
+            )
+        response = await builder.execute(sync_mode, timeout)
+        if wait_for and self._projected is not None:
+            await self._projected(response, wait_for)
+        return response
 
     async def execute(self, command: CommandBook, timeout: float | None = None) -> CommandResponse:
         """Execute a command book without waiting for what it causes.

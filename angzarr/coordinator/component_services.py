@@ -81,9 +81,9 @@ class _Runner:
     async def _run(self, item: Item) -> Done:
         """Call the component now; what it sends follows when its turn comes."""
         try:
-            done = await self._reactions.step(item, Flow())
+            done = await self._reactions.steps.step(item, Flow())
         except FailedError as failure:
-            await self._reactions.give_up(item, failure.error)
+            await self._reactions.steps.give_up(item, failure.error)
             raise failure.error from failure
         self._reactions.add(done.following)
         return done

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import anyio
+from grpclib import GRPCError
 
+from angzarr.client.failures import from_status
 from angzarr.coordinator import books, errors
 from angzarr.coordinator.assembly import (
     Handlers,
@@ -180,12 +182,20 @@ class EmbeddedCoordinator:
         speculative = SpeculativeClient.from_stubs(
             runtime.commands, runtime.sagas, runtime.projectors, runtime.process_managers
         )
-        return DomainClient.from_clients(
+        client = DomainClient.from_clients(
             CommandHandlerClient.from_stub(runtime.commands),
             QueryClient.from_stub(runtime.queries),
             speculative,
             domain=domain,
         )
+        client._projected = self._wait_for
+        return client
+
+    async def _wait_for(self, response: CommandResponse, projectors: Sequence[type | str]) -> None:
+        try:
+            await self.projected(response, projectors, timeout=self.config.reactions.handler_timeout)
+        except GRPCError as error:
+            raise from_status(error) from error
 
     async def events(self, domain: str, root: uuid.UUID | bytes | str, *, edition: str = "") -> EventBook:
         """An aggregate's events, from the first.

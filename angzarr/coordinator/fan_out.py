@@ -153,7 +153,7 @@ class Following:
 
     async def _step(self, item: Item, flow: Flow, cascade: Cascade) -> Done | None:
         try:
-            done = await self._reactions.step(item, flow)
+            done = await self._reactions.steps.step(item, flow)
         except FailedError as failure:
             await self._step_failed(item, failure.error, flow, cascade)
             return None
@@ -165,7 +165,7 @@ class Following:
         item.attempt += 1
         item.started_at = None
         if flow.errors == CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER:
-            await self._reactions.give_up(item, error)
+            await self._reactions.steps.give_up(item, error)
             self._reactions.release([item])
         else:
             self._let_go([item])
@@ -212,7 +212,7 @@ class Following:
     async def _stop_too_deep(self, queue: "deque[Item]", flow: Flow) -> None:
         error = too_deep(flow.chain, self._engine.config.commands.cascade_depth)
         for item in queue:
-            await self._reactions.give_up(item, error)
+            await self._reactions.steps.give_up(item, error)
         self._reactions.release(queue)
         queue.clear()
         raise ChainStoppedError(error)

@@ -90,12 +90,12 @@ class DeadLetters:
                 page.header = PageHeader(sequence=following)
         component = "" if letter.source_component_type == "command_handler" else letter.source_component
         origin = Origin(component, with_commit=(drop,))
-        await answered(self._reactions.commands.execute(CommandRequest(command=book), origin), None)
+        await answered(self._reactions.steps.commands.execute(CommandRequest(command=book), origin), None)
 
     async def _inject_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
         request = EventRequest(events=letter.rejected_events, route_to_handler=True)
         origin = Origin(letter.source_component, with_commit=(drop,))
-        await answered(self._reactions.facts.execute(request, origin), None)
+        await answered(self._reactions.steps.facts.execute(request, origin), None)
 
     async def _react_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
         pages = letter.rejected_events.pages

@@ -40,8 +40,8 @@ from angzarr.messages import (
 )
 
 if TYPE_CHECKING:
-    from angzarr.coordinator.reactions import Reactions
     from angzarr.coordinator.speculation import CompensationPipeline
+    from angzarr.coordinator.stepping import Steps
 
 _log = get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Rejections:
 
     async def tell(
         self,
-        reactions: "Reactions",
+        steps: "Steps",
         item: "Item",
         rejected: CommandBook,
         meta: dict[str, Any],
@@ -65,15 +65,15 @@ class Rejections:
         reason, cause = meta["reason"], cause_of(meta, item.row.component)
         source = source_of(rejected, cause, item.row.correlation_id)
         notice = notification(source, rejected, reason)
-        manager = reactions.manager(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
+        manager = steps.manager(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
         if manager is not None:
-            return await self._tell_manager(reactions, item, manager, notice, rejected, cause)
+            return await self._tell_manager(steps, item, manager, notice, rejected, cause)
         case = Case(self._engine, item, rejected, reason, source, cause, flow)
         return await self._tell_aggregate(case, notice, upstream=False)
 
     async def _tell_manager(
         self,
-        reactions: "Reactions",
+        steps: "Steps",
         item: "Item",
         manager: Any,
         notice: Notification,
@@ -87,7 +87,7 @@ class Rejections:
         own_cause = cause._replace(component=f"{manager.name}!rejected")
         for _ in range(self._engine.config.commands.attempts):
             try:
-                done = await reactions.advance(item, manager, trigger, cause=own_cause)
+                done = await steps.advance(item, manager, trigger, cause=own_cause)
             except ConflictError:
                 continue
             if done.commit is None and not done.following:

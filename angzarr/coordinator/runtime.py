@@ -20,6 +20,7 @@ from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.rejections import Rejections
 from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
 from angzarr.coordinator.speculation import CompensationPipeline, Speculation
+from angzarr.coordinator.stepping import Steps
 from angzarr.coordinator.streams import EventStreams
 from angzarr.messages.admin import ADMIN
 from angzarr.messages.services import (
@@ -48,7 +49,8 @@ class Runtime:
         self.engine = engine
         self.streams = EventStreams(serving.subscriber_buffer)
         self.projections = Projections(engine, group)
-        self.reactions = Reactions(engine, commands, facts, Rejections(engine, compensation), group)
+        steps = Steps(engine, commands, facts, Rejections(engine, compensation))
+        self.reactions = Reactions(engine, steps, group)
         self.following = Following(engine, self.reactions, self.projections, self.streams, compensation)
         self.letters = DeadLetters(engine, self.reactions, self.projections)
         engine.fan_out = self.following

@@ -45,12 +45,19 @@ class Done:
 
 
 class FailedError(Exception):
-    """A step failed and left everything as it was."""
+    """A step failed and left everything as it was.
 
-    def __init__(self, error: "GRPCError", *, hopeless: bool = False) -> None:
+    Attributes:
+        error: what it failed with.
+        hopeless: whether another attempt cannot help.
+        patient: whether it is the store that failed, so that attempts do not count.
+    """
+
+    def __init__(self, error: "GRPCError", *, hopeless: bool = False, patient: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.hopeless = hopeless
+        self.patient = patient
 
 
 def process_root(correlation_id: str) -> bytes:

@@ -1,8 +1,9 @@
 """A whole application in one process: the bank, with its saga, process manager, projector and upcasters."""
 
 import asyncio
+import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any as Anything
 
@@ -16,7 +17,8 @@ from angzarr.coordinator import (
     SettleTimeout,
     StoreError,
 )
-from angzarr.errors import GRPCError
+from angzarr.coordinator.store import SqliteStore
+from angzarr.errors import ClientError, GRPCError
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
@@ -160,6 +162,60 @@ async def test_simple_waits_for_the_projectors(running: EmbeddedCoordinator) -> 
     assert projection.projector == "statements"
     assert unpack(projection.projection, Statement).total == 5
     assert projection.sequence == 2
+
+
+async def test_send_waits_for_the_projectors_it_names(running: EmbeddedCoordinator) -> None:
+    from tests.bank.domain import Statements
+
+    await opened(running, ALICE)
+    account = running.client("account")
+    await account.send(Deposit(amount=5), root=ALICE, wait_for=[Statements])
+    await account.send(Deposit(amount=6), root=ALICE, wait_for=["statements"])
+    (subscription,) = running.runtime.projections.subscriptions.values()
+    assert subscription.pending() == []
+    with pytest.raises(KeyError, match="known projectors: statements"):
+        await account.send(Deposit(amount=7), root=ALICE, wait_for=["nobody"])
+
+
+async def test_a_coordinator_that_was_not_entered_says_so() -> None:
+    with pytest.raises(ClientError, match="does not run"):
+        EmbeddedCoordinator(app()).client("account")
+
+
+async def test_a_coordinator_is_entered_once() -> None:
+    coordinator = EmbeddedCoordinator(app())
+    async with coordinator:
+        pass
+    with pytest.raises(ClientError, match="entered once"):
+        async with coordinator:
+            pass
+
+
+async def test_a_full_disk_fails_the_command_and_recovers(tmp_path: Path) -> None:
+    async with EmbeddedCoordinator(app(), store=tmp_path / "bank.db", config=FAST) as running:
+        await opened(running, ALICE, BOB, deposit=100)
+        await running.settle(5)
+        store = running.runtime.engine.store
+        assert isinstance(store, SqliteStore)
+
+        def limit(pages: int) -> Callable[[sqlite3.Connection], object]:
+            return lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+
+        await store._opened().ask(limit(1))
+        account = running.client("account")
+
+        async def fill() -> None:
+            for number in range(1000):
+                await account.send(OpenAccount(owner="x" * 4000), root=uuid.UUID(int=1000 + number))
+
+        with pytest.raises(GRPCError, match="grpc error") as caught:
+            await fill()
+        assert "no space left" in caught.value.grpc_details
+        assert names(await running.events("account", ALICE)) == ["AccountOpened", "Deposited"]
+        await store._opened().ask(limit(1_000_000))
+        await account.send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
+        await running.settle(5)
+        assert names(await running.events("account", BOB))[-1] == "TransferReceived"
 
 
 async def test_cascade_waits_for_the_sagas(running: EmbeddedCoordinator) -> None:

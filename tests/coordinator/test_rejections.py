@@ -8,6 +8,7 @@ from grpclib.const import Status
 from angzarr.coordinator import EmbeddedCoordinator
 from angzarr.messages import (
     BusinessResponse,
+    CommandBook,
     ContextualCommand,
     EventBook,
     Notification,
@@ -26,6 +27,7 @@ class Quarrel:
     def __init__(self, answer: BusinessResponse | Exception | None = None) -> None:
         self.left, self.right, self.third = Domain(), Domain(), Domain()
         self.view = View()
+        self.more: list[CommandBook] = []
         self.right.refuse["DoIt"] = GRPCError(Status.FAILED_PRECONDITION, "not now")
 
         def compensate(request: ContextualCommand) -> BusinessResponse:
@@ -36,7 +38,7 @@ class Quarrel:
         self.left.compensate = compensate
 
     async def run(self) -> EmbeddedCoordinator:
-        saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]})
+        saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt"), *self.more]})
         async with world(
             handlers={"left": self.left, "right": self.right, "third": self.third},
             sagas={"s": ("left", saga)},
@@ -112,6 +114,21 @@ async def test_a_revocation_may_escalate() -> None:
         await quarrel.run()
     (entry,) = [entry for entry in logs if entry["event"] == "rejection_escalated"]
     assert (entry["log_level"], entry["reason"], entry["component"]) == ("error", "help", "s")
+
+
+async def test_a_revocation_may_stop_the_chain() -> None:
+    quarrel = Quarrel(BusinessResponse(revocation=RevocationResponse(abort=True, reason="stop")))
+    quarrel.more = [command("third", C, "DoAnother")]
+    await quarrel.run()
+    assert quarrel.third.commands == []
+    assert quarrel.failures.pages == []
+
+
+async def test_without_abort_the_chain_goes_on() -> None:
+    quarrel = Quarrel()
+    quarrel.more = [command("third", C, "DoAnother")]
+    await quarrel.run()
+    assert len(quarrel.third.commands) == 1
 
 
 async def test_a_notification_is_forwarded_once_more() -> None:

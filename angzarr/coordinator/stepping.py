@@ -1,0 +1,365 @@
+"""One step of the outbox at a time: call a component, deliver what it sends, tell a source of a rejection."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr import codec
+from angzarr.coordinator import books, dead_letters, faults
+from angzarr.coordinator.commits import Flow, Origin
+from angzarr.coordinator.engine import (
+    Engine,
+    commit_of,
+    created,
+    new_events,
+    snapshot_of,
+    stamped,
+    upcast,
+)
+from angzarr.coordinator.errors import ConflictError, StoreError
+from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
+from angzarr.coordinator.sending import (
+    COMMAND,
+    FACT,
+    PROCESS_MANAGER,
+    REJECTION,
+    SAGA,
+    Sender,
+    cascade_id_of,
+    cause_of,
+    deliveries,
+    follow_up,
+    pack_body,
+    rows_of,
+    unpack_body,
+)
+from angzarr.coordinator.steps import Done, FailedError, Item, process_root
+from angzarr.coordinator.store.records import (
+    Dequeue,
+    Enqueue,
+    Key,
+    Operation,
+    OutboxRow,
+    Provenance,
+    SetPosition,
+)
+from angzarr.coordinator.store.writes import microseconds
+from angzarr.log import get_logger
+from angzarr.messages import (
+    CascadeErrorMode,
+    CommandRequest,
+    Cover,
+    EventBook,
+    EventRequest,
+    PageHeader,
+    ProcessManagerHandleRequest,
+    ProcessManagerHandleResponse,
+    SagaHandleRequest,
+    SyncMode,
+    clone,
+    divergence_for,
+    has_field,
+)
+
+if TYPE_CHECKING:
+    from angzarr.coordinator.commands import CommandPipeline
+    from angzarr.coordinator.facts import FactPipeline
+    from angzarr.coordinator.rejections import Rejections
+
+T = TypeVar("T")
+
+_TRANSIENT = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED})
+_HOPELESS = frozenset({Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED, Status.NOT_FOUND})
+_log = get_logger(__name__)
+
+
+class Steps:
+    """Does the steps of an engine's outbox, and stores that they are done."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        commands: "CommandPipeline",
+        facts: "FactPipeline",
+        rejections: "Rejections",
+    ) -> None:
+        self._engine = engine
+        self.commands = commands
+        self.facts = facts
+        self._rejections = rejections
+        self._config = engine.config.reactions
+        self.sagas = {saga.name: saga for saga in engine.components.sagas}
+        self.managers = {manager.name: manager for manager in engine.components.process_managers}
+
+    async def step(self, item: Item, flow: Flow) -> Done:
+        """Do one step, and store that it is done.
+
+        Args:
+            item: the step.
+            flow: how the commands it sends run.
+
+        Raises:
+            FailedError: it could not be done; nothing has changed.
+        """
+        item.started_at = asyncio.get_running_loop().time()
+        faults.reached("after outbox read")
+        kind = item.row.kind
+        try:
+            if kind == SAGA:
+                return await self._call_saga(item)
+            if kind == PROCESS_MANAGER:
+                return await self._call_manager(item)
+            if kind == COMMAND:
+                return await self._deliver_command(item, flow)
+            if kind == FACT:
+                return await self._deliver_fact(item, flow)
+            return await self._tell(item, flow)
+        except StoreError as error:
+            raise FailedError(GRPCError(Status.INTERNAL, str(error)), patient=True) from error
+
+    async def _book(self, item: Item) -> EventBook:
+        """The pages that triggered a step, with cover and next sequence."""
+        row = item.row
+        if item.commit is not None:
+            pages = item.commit.stored
+        else:
+            pages = await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence)
+        seen = books.visible(pages, pages[0].cascade_id if pages else "")
+        book = books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
+        upcaster = self._engine.components.upcasters.get(row.key.domain)
+        if item.commit is None and upcaster is not None:
+            # Stored a while ago, perhaps by an older version.
+            book.pages = await upcast(upcaster, row.key.domain, book.pages)
+        return book
+
+    async def _ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
+        """Await a component's answer, for as long as it may take."""
+        limit = self._config.handler_timeout
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                return await answer
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            text = f"{what} {item.row.component!r} did not answer within {limit:g} s"
+            raise FailedError(GRPCError(Status.DEADLINE_EXCEEDED, text)) from None
+        except GRPCError as error:
+            raise FailedError(error, hopeless=error.status in _HOPELESS) from error
+
+    async def _call_saga(self, item: Item) -> Done:
+        row = item.row
+        saga = self.sagas.get(row.component)
+        if saga is None:
+            raise FailedError(_gone("saga", row.component), hopeless=True)
+        book = await self._book(item)
+        request = SagaHandleRequest(
+            source=book,
+            destination_sequences=await self._saga_destinations(saga, row.key, book.cover),
+            **_modes(row),
+        )
+        answer = await self._ask(item, "Saga", saga.endpoint.handle(request))
+        sender = Sender(row.component, SAGA, clone(book.cover), row.last_sequence)
+        done = await self._replace(item, deliveries(row, sender, answer.commands, answer.events))
+        return replace(done, answer=answer)
+
+    async def _saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:
+        if len(saga.targets) != 1:
+            return {}
+        target = Key(saga.targets[0], key.edition, key.root)
+        divergence = divergence_for(cover.edition, target.domain)
+        return {target.domain: await self._engine.store.next_sequence(target, divergence)}
+
+    async def _replace(self, item: Item, rows: Sequence[Enqueue]) -> Done:
+        results = await self._engine.store.submit([Dequeue(item.row.id), *rows])
+        return Done(_items(rows, results[1:]))
+
+    async def _call_manager(self, item: Item) -> Done:
+        row = item.row
+        manager = self.managers.get(row.component)
+        if manager is None:
+            raise FailedError(_gone("process manager", row.component), hopeless=True)
+        consumer = f"pm:{manager.name}"
+        seen = await self._engine.store.position(consumer, row.key)
+        if seen is not None and seen.sequence >= row.last_sequence:
+            return await self._replace(item, [])
+        trigger = await self._book(item)
+        handled = SetPosition(consumer, row.key, row.last_sequence)
+        for _ in range(self._engine.config.commands.attempts):
+            try:
+                return await self.advance(item, manager, trigger, (handled,))
+            except ConflictError:
+                continue
+        raise FailedError(
+            GRPCError(Status.ABORTED, f"Other writers keep writing to process {row.component!r}")
+        )
+
+    async def advance(
+        self,
+        item: Item,
+        manager: ProcessManagerComponent,
+        trigger: EventBook,
+        also: Sequence[Operation] = (),
+        cause: Provenance | None = None,
+    ) -> Done:
+        """Call a process manager and store its events together with the commands still to be sent.
+
+        Raises:
+            ConflictError: STORE_CONFLICT, another writer was first: call again.
+            FailedError: it did not answer, or answered what cannot be stored.
+        """
+        engine, row = self._engine, item.row
+        process = Key(manager.pm_domain, row.key.edition, process_root(row.correlation_id))
+        async with engine.locks.hold(process):
+            history = await engine.load(process, trigger.cover)
+            request = ProcessManagerHandleRequest(
+                trigger=trigger,
+                process_state=await engine.book_for_handler(history, cascade_id_of(row)),
+                destination_sequences=await self._manager_destinations(manager, row.key),
+            )
+            answer = await self._ask(item, "Process manager", manager.endpoint.handle(request))
+            own = process_events(answer, process, row.correlation_id, history.next_sequence)
+            last = history.next_sequence + len(own.pages) - 1
+            sender = Sender(
+                manager.name, PROCESS_MANAGER, books.cover_of(process, row.correlation_id), max(last, 0)
+            )
+            rows = deliveries(row, sender, answer.commands, answer.facts)
+            rest: list[Operation] = [Dequeue(row.id), *also, *rows]
+            if not own.pages:
+                results = await engine.store.submit(rest)
+                return Done(_items(rows, results[-len(rows) :] if rows else []), answer=answer)
+            try:
+                stamped(own, history.next_sequence, engine.config.commands.max_events)
+            except GRPCError as error:
+                raise FailedError(error, hopeless=True) from error
+            flow = Flow(cascade_id=cascade_id_of(row))
+            commit = commit_of(process, own, history.next_sequence, flow)
+            events = new_events(
+                commit.stored,
+                correlation_id=row.correlation_id,
+                causes=(cause or _trigger_of(row),),
+                received_at=row.created_at,
+            )
+            try:
+                await engine.store_events(history, commit, events, snapshot_of(own, history), rest)
+            except GRPCError as error:
+                raise FailedError(error, patient=isinstance(error.__cause__, StoreError)) from error
+            answer.process_events = [commit.book]
+            return Done(_items(rows, commit.extra[-len(rows) :] if rows else []), commit, answer=answer)
+
+    async def _manager_destinations(self, manager: ProcessManagerComponent, key: Key) -> dict[str, int]:
+        return {
+            domain: await self._engine.store.next_sequence(Key(domain, key.edition, key.root))
+            for domain in manager.targets
+        }
+
+    async def _deliver_command(self, item: Item, flow: Flow) -> Done:
+        row = item.row
+        meta, data = unpack_body(row.body)
+        request = codec.decode(CommandRequest, data)
+        origin = replace(self._origin(row, meta, flow), fresh=item.fresh and item.attempt == 0)
+        try:
+            commit = await self.commands.execute(request, origin)
+        except GRPCError as error:
+            if _may_pass(error):
+                raise FailedError(error, patient=isinstance(error.__cause__, StoreError)) from error
+            meta["reason"] = error.message or error.status.name
+            done = await self._replace(item, [follow_up(REJECTION, row, pack_body(meta, data))])
+            return replace(done, rejection=error, command=request.command)
+        faults.reached("after delivery")
+        return Done(commit=commit, command=request.command)
+
+    async def _deliver_fact(self, item: Item, flow: Flow) -> Done:
+        row = item.row
+        meta, data = unpack_body(row.body)
+        try:
+            commit = await self.facts.execute(codec.decode(EventRequest, data), self._origin(row, meta, flow))
+        except GRPCError as error:
+            patient = isinstance(error.__cause__, StoreError)
+            raise FailedError(error, hopeless=not _may_pass(error), patient=patient) from error
+        return Done(commit=commit)
+
+    def _origin(self, row: OutboxRow, meta: dict[str, Any], flow: Flow) -> Origin:
+        return Origin(row.component, meta["index"], cause_of(meta, row.component), (Dequeue(row.id),), flow)
+
+    async def _tell(self, item: Item, flow: Flow) -> Done:
+        meta, data = unpack_body(item.row.body)
+        rejected = codec.decode(CommandRequest, data).command
+        return await self._rejections.tell(self, item, rejected, meta, flow)
+
+    def manager(self, name: str) -> ProcessManagerComponent | None:
+        """A process manager by its name."""
+        return self.managers.get(name)
+
+    async def give_up(self, item: Item, error: GRPCError) -> None:
+        """Put a step that cannot be done into the dead letters."""
+        letter = await self._letter(item, error)
+        await self._engine.store.submit([dead_letters.letter_row(letter), Dequeue(item.row.id)])
+        _log.error(
+            "reaction_dead_lettered",
+            component=item.row.component,
+            step=item.row.kind,
+            domain=item.row.key.domain,
+            root=item.row.key.root.hex(),
+            sequence=item.row.last_sequence,
+            error=error.message,
+        )
+
+    async def _letter(self, item: Item, error: GRPCError) -> Any:
+        row = item.row
+        reason = f"{row.component}: {error.message}"
+        if row.kind in {SAGA, PROCESS_MANAGER}:
+            kind = "saga" if row.kind == SAGA else "process_manager"
+            return dead_letters.of_events(await self._book(item), row.component, kind, reason, item.attempt)
+        meta, data = unpack_body(row.body)
+        kind = "saga" if meta.get("kind") == SAGA else "process_manager"
+        if row.kind == FACT:
+            book = codec.decode(EventRequest, data).events
+            return dead_letters.of_events(book, row.component, kind, reason, item.attempt)
+        command = codec.decode(CommandRequest, data).command
+        return dead_letters.of_command(command, row.component, kind, reason, item.attempt)
+
+
+def process_events(
+    answer: ProcessManagerHandleResponse, process: Key, correlation_id: str, next_sequence: int
+) -> EventBook:
+    """A process manager's own new events as one book, addressed, stamped and dated where it left that out."""
+    own = EventBook(cover=books.cover_of(process, correlation_id))
+    for book in answer.process_events:
+        own.pages += (clone(page) for page in book.pages)
+        if has_field(book, "snapshot"):
+            own.snapshot = book.snapshot
+    for number, page in enumerate(own.pages):
+        if not has_field(page.header, "sequence"):
+            page.header = PageHeader(sequence=next_sequence + number)
+        created(page)
+    return own
+
+
+def _items(rows: Sequence[Enqueue], ids: Sequence[Any]) -> list[Item]:
+    return [Item(row, fresh=True) for row in rows_of(rows, ids, microseconds())]
+
+
+def _trigger_of(row: OutboxRow) -> Provenance:
+    return Provenance(row.key.edition, row.key.domain, row.key.root, row.last_sequence, row.component)
+
+
+def _modes(row: OutboxRow) -> dict[str, Any]:
+    meta, _ = unpack_body(row.body)
+    return {
+        "sync_mode": SyncMode.try_value(meta["mode"]),
+        "cascade_error_mode": CascadeErrorMode.try_value(meta["errors"]),
+    }
+
+
+def _may_pass(error: GRPCError) -> bool:
+    return error.status in _TRANSIENT or isinstance(error.__cause__, StoreError)
+
+
+def _gone(kind: str, name: str) -> GRPCError:
+    return GRPCError(
+        Status.NOT_FOUND, f"No {kind} {name!r} in this application: put it back, or skip the dead letter"
+    )
