@@ -1,7 +1,7 @@
 """Points in time: aware UTC datetimes, betterproto's form of google.protobuf.Timestamp."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from angzarr.error_codes import keys
 from angzarr.errors import InvalidTimestampError
 
-_frozen: ContextVar[datetime | None] = ContextVar("angzarr_frozen_clock", default=None)
+_frozen: ContextVar[datetime | Callable[[], datetime] | None] = ContextVar(
+    "angzarr_frozen_clock", default=None
+)
 
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{0,9}))?"
@@ -19,29 +21,31 @@ _RFC3339 = re.compile(
 
 def now() -> datetime:
     """The current time in UTC, to the microsecond; inside ``frozen`` the frozen time."""
-    return _frozen.get() or datetime.now(UTC)
+    return frozen_time() or datetime.now(UTC)
 
 
 def frozen_time() -> datetime | None:
     """The time that ``frozen`` holds in this context; None while the clock runs."""
-    return _frozen.get()
+    at = _frozen.get()
+    return at() if callable(at) else at
 
 
 @contextmanager
-def frozen(at: datetime) -> Iterator[datetime]:
+def frozen(at: datetime | Callable[[], datetime]) -> Iterator[datetime]:
     """Let ``now()`` answer ``at`` in this context and the tasks started from it: for tests.
 
     Args:
-        at: an aware datetime.
+        at: an aware datetime, or a clock: something that gives one when called.
 
     Raises:
-        ValueError: ``at`` has no time zone.
+        ValueError: the time has no time zone.
     """
-    if at.tzinfo is None:
+    shown = at() if callable(at) else at
+    if shown.tzinfo is None:
         raise ValueError("frozen(at) needs an aware datetime, such as datetime(2026, 1, 1, tzinfo=UTC)")
-    token = _frozen.set(at.astimezone(UTC))
+    token = _frozen.set(at if callable(at) else shown.astimezone(UTC))
     try:
-        yield at
+        yield shown
     finally:
         _frozen.reset(token)
 

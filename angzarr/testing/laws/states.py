@@ -45,13 +45,14 @@ def handles_commands(subject: Subject) -> bool:
 
 
 async def _replay(case: Case, world: World) -> Finding | None:
+    with frozen(case.at):
+        before = await folded(case, fresh(case))
     outcome = await case.perform()
     if outcome.state_error is not None:
         line = error_line(outcome.state_error)
         return Finding("what the handler emitted cannot be applied", (line,))
     book = case.history if outcome.error is not None else extended(case.history, outcome.events)
     with frozen(case.at):
-        before = await folded(case, fresh(case))
         random.seed(1)
         live = await folded(case, book)
     with frozen(case.later()), noticed(packages_of(case.subject)) as impure:

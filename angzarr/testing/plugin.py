@@ -1,0 +1,108 @@
+"""The pytest plugin: fixtures ``coordinator``, ``frozen_clock``, ``angzarr_server``; option ``--angzarr-replay``.
+
+pytest loads it by its entry point in every run, so it imports nothing but pytest until a fixture is used. It works
+with anyio's plugin, with pytest-asyncio and with pytest-xdist.
+"""
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from angzarr.testing.harness import Coordinators, FrozenClock, Servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("angzarr").addoption(
+        "--angzarr-replay",
+        action="store_true",
+        help="rebuild every aggregate that a test touched through the coordinator fixture, and compare it with "
+        "its live state",
+    )
+
+
+@pytest.fixture
+def coordinator(request: pytest.FixtureRequest) -> "Coordinators":
+    """Factory of coordinators in memory: ``async with coordinator(app) as running`` or ``await coordinator(app)``."""
+    from angzarr.testing.harness import Coordinators
+
+    made = Coordinators(replay=request.config.getoption("--angzarr-replay"))
+    _around_test(request, lambda: _closing(made.close))
+    return made
+
+
+@pytest.fixture
+def angzarr_server(request: pytest.FixtureRequest) -> "Servers":
+    """Factory of gRPC servers: ``async with angzarr_server(router) as address`` or ``await angzarr_server(router)``."""
+    from angzarr.testing.harness import Servers
+
+    made = Servers()
+    _around_test(request, lambda: _closing(made.close))
+    return made
+
+
+@pytest.fixture
+def frozen_clock(request: pytest.FixtureRequest) -> "FrozenClock":
+    """A clock that ``now()`` obeys during the test, also in tasks; ``move_to`` and ``advance`` it."""
+    from angzarr.messages import frozen
+    from angzarr.testing.harness import FrozenClock
+
+    clock = FrozenClock()
+
+    @asynccontextmanager
+    async def frozen_here() -> AsyncIterator[None]:
+        with frozen(clock):
+            yield
+
+    _around_test(request, frozen_here, lambda: frozen(clock))
+    return clock
+
+
+@asynccontextmanager
+async def _closing(close: Callable[[], Any]) -> AsyncIterator[None]:
+    """Close within the test's own event loop, whoever's plugin runs it; a fixture's teardown would be outside."""
+    try:
+        yield
+    finally:
+        await close()
+
+
+def _around_test(
+    request: pytest.FixtureRequest,
+    around: Callable[[], Any],
+    around_sync: Callable[[], Any] | None = None,
+) -> None:
+    """Run the test inside a context manager: loops and context variables of the test are not those of its fixtures."""
+    item = request.node
+    function = getattr(item, "obj", None)
+    hypothesis_handle = getattr(function, "hypothesis", None)
+    if hypothesis_handle is not None:
+        hypothesis_handle.inner_test = _wrapped(hypothesis_handle.inner_test, around, around_sync)
+    elif function is not None:
+        item.obj = _wrapped(function, around, around_sync)
+
+
+def _wrapped(
+    function: Callable[..., Any], around: Callable[[], Any], around_sync: Callable[[], Any] | None
+) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapped(*args: Any, **kwargs: Any) -> Any:
+            async with around():
+                return await function(*args, **kwargs)
+
+        return wrapped
+    if around_sync is None:
+        return function
+
+    @functools.wraps(function)
+    def wrapped_sync(*args: Any, **kwargs: Any) -> Any:
+        with around_sync():
+            return function(*args, **kwargs)
+
+    return wrapped_sync
