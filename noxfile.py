@@ -86,7 +86,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy strict over package and tests, and completeness of the public types."""
     session.install(*TESTS, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types"))
-    session.run("mypy", "angzarr", "tests", "examples")
+    session.run("mypy", "angzarr", "tests", "examples", "benchmarks")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "angzarr")
 
 

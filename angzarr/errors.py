@@ -75,10 +75,10 @@ class ClientError(Exception):
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.cause = cause
-        self.code = code
-        self.details = _texts(details)
+        self.message: str = message
+        self.cause: Exception | None = cause
+        self.code: str = code
+        self.details: dict[str, str] = _texts(details)
 
     def is_not_found(self) -> bool:
         """Whether the aggregate, or what was asked for, does not exist."""
@@ -297,9 +297,9 @@ class BuildError(Exception):
 
     def __init__(self, message: str, *, code: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.code = code
-        self.details = _texts(details)
+        self.message: str = message
+        self.code: str = code
+        self.details: dict[str, str] = _texts(details)
 
 
 class DispatchError(grpclib.GRPCError):
@@ -323,7 +323,7 @@ class DispatchError(grpclib.GRPCError):
         super().__init__(code, details)
         self._text = details
         self.error_code = error_code
-        self.extras = _texts(extras)
+        self.extras: dict[str, str] = _texts(extras)
 
     def code(self) -> Status:
         """The status the caller sees."""
