@@ -3,7 +3,6 @@
 import contextvars
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TypeAlias
 
 import structlog
@@ -15,29 +14,25 @@ Tokens: TypeAlias = tuple[contextvars.Token[object], contextvars.Token[object], 
 _KEYS = ("domain", "root", "correlation_id")
 
 
-@cache
-def _variables() -> tuple[contextvars.ContextVar[object], ...]:
+def _own_variables() -> tuple[contextvars.ContextVar[object], ...]:
     """structlog's own variables of those keys; they exist once something was bound."""
+    tokens = structlog.contextvars.bind_contextvars(**dict.fromkeys(_KEYS, ""))
+    return tuple(tokens[key].var for key in _KEYS)
 
-    def bind() -> tuple[contextvars.ContextVar[object], ...]:
-        tokens = structlog.contextvars.bind_contextvars(**dict.fromkeys(_KEYS, ""))
-        return tuple(tokens[key].var for key in _KEYS)
 
-    return contextvars.Context().run(bind)
+_domain, _root, _correlation_id = contextvars.Context().run(_own_variables)
 
 
 def bind(domain: str, root: bytes, correlation_id: str) -> Tokens:
     """Bind the three, until ``restore`` is given what this returns."""
-    domain_var, root_var, correlation_var = _variables()
-    return domain_var.set(domain), root_var.set(root.hex()), correlation_var.set(correlation_id)
+    return _domain.set(domain), _root.set(root.hex()), _correlation_id.set(correlation_id)
 
 
 def restore(tokens: Tokens) -> None:
     """Bring back what was bound before."""
-    domain_var, root_var, correlation_var = _variables()
-    correlation_var.reset(tokens[2])
-    root_var.reset(tokens[1])
-    domain_var.reset(tokens[0])
+    _correlation_id.reset(tokens[2])
+    _root.reset(tokens[1])
+    _domain.reset(tokens[0])
 
 
 @contextmanager

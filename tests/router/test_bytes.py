@@ -312,3 +312,28 @@ async def test_unknown_fields_of_the_cover_come_back() -> None:
     answer = await ROUTERS[0].dispatch_bytes(b"\x12" + bytes([len(body)]) + body)
     assert unknown in answer
     assert unknown not in await ROUTERS[0].dispatch_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        *(
+            T0.replace(microsecond=micros)
+            for micros in (0, 1, 127, 16, 2_097, 2_098, 268_435, 268_436, 999_999)
+        ),
+        T0 + timedelta(days=1),
+        T0 - timedelta(seconds=1),
+    ],
+)
+async def test_times_are_written_as_the_codec_writes_them(at: datetime) -> None:
+    data = encode(request(Deposit(amount=1)))
+    with frozen(at):
+        answer = await ROUTERS[0].dispatch_bytes(data)
+        message = await ROUTERS[0].dispatch(request(Deposit(amount=1)))
+    assert decode(BusinessResponse, answer).events.pages[0].created_at == at
+    assert answer == encode(message)

@@ -25,7 +25,7 @@ def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) 
     if snapshot is not None:
         parts += (b"\x12", write_varint(len(snapshot)), snapshot)
     if emission.items:
-        created_at = _timestamp(emission.created_at)
+        created_at = _clock.field(emission.created_at)
         for item in emission.items:
             if type(item) is NewEvent:
                 _add_page(parts, item, created_at)
@@ -72,17 +72,41 @@ def _head(type_url: str) -> bytes:
     return head
 
 
-def _timestamp(at: datetime) -> bytes:
-    """The field ``created_at`` of a page, tag and length included."""
-    since = at - _EPOCH
-    seconds = since.days * 86400 + since.seconds
-    body = b"\x08" + write_varint(seconds & 0xFFFFFFFFFFFFFFFF) if seconds else b""
-    nanos = since.microseconds * 1000
-    if nanos >= 1 << 28:
-        n = nanos
-        body += bytes(
-            (0x10, n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28)
-        )
-    elif nanos:
-        body += b"\x10" + write_varint(nanos)
-    return b"\x12" + _BYTE[len(body)] + body
+class _Clock:
+    """Encodes times as the field ``created_at`` of a page; within the same second only the nanoseconds anew."""
+
+    def __init__(self) -> None:
+        self._second = _EPOCH
+        self._body = b""
+
+    def field(self, at: datetime) -> bytes:
+        """The field, tag and length included."""
+        since = at - self._second
+        if since.days or since.seconds:
+            self._turn(at)
+            since = at - self._second
+        nanos = since.microseconds * 1000
+        body = self._body
+        if nanos >> 28:
+            body += bytes(
+                (
+                    0x10,
+                    nanos & 127 | 128,
+                    nanos >> 7 & 127 | 128,
+                    nanos >> 14 & 127 | 128,
+                    nanos >> 21 & 127 | 128,
+                    nanos >> 28,
+                )
+            )
+        elif nanos:
+            body += b"\x10" + write_varint(nanos)
+        return b"".join((b"\x12", _BYTE[len(body)], body))
+
+    def _turn(self, at: datetime) -> None:
+        self._second = second = at.astimezone(UTC).replace(microsecond=0)
+        since = second - _EPOCH
+        seconds = since.days * 86400 + since.seconds
+        self._body = b"\x08" + write_varint(seconds & 0xFFFFFFFFFFFFFFFF) if seconds else b""
+
+
+_clock = _Clock()

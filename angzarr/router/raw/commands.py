@@ -89,7 +89,10 @@ def _usual(data: bytes, i: int, end: int) -> RawCommands | None:
 def _payload(data: bytes, i: int, stop: int) -> tuple[str, bytes] | None:
     """Type URL and value of the command that fills a page; None for a page of any other form."""
     head = command_head(data, i, stop)
-    span = None if head is None else sized(data, head.end())
+    if head is None:
+        return None
+    i = head.end()
+    span = (i + 1, i + 1 + data[i]) if data[i] < 128 else sized(data, i)
     if span is None or span[1] != stop:
         return None
     i = span[0]
@@ -100,5 +103,7 @@ def _payload(data: bytes, i: int, stop: int) -> tuple[str, bytes] | None:
     type_url = data[i - n : i].decode()
     if i == stop:
         return type_url, b""
-    span = sized(data, i + 1) if data[i] == 0x12 else None
+    if data[i] != 0x12:
+        return None
+    span = (i + 2, i + 2 + data[i + 1]) if data[i + 1] < 128 else sized(data, i + 1)
     return None if span is None or span[1] != stop else (type_url, data[span[0] : stop])
