@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, _set_nodelay
+from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol
 from grpclib.protocol import Stream as WireStream
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
@@ -59,7 +59,6 @@ class ServerConnection(H2Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        _set_nodelay(transport.get_extra_info("socket"))
         http2 = ServerHttp2(self._owner.serving.options)
         http2.initiate_connection()
         http2.increment_flow_control_window(self.config.http2_connection_window_size - _FIRST_WINDOW)

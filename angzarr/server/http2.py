@@ -10,6 +10,7 @@ from h2.exceptions import FrameTooLargeError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
+from angzarr.http2 import lighten
 from angzarr.server.options import ServerOptions
 
 _FRAME_HEADER = 9
@@ -45,6 +46,8 @@ class ServerHttp2(H2Connection):
             },
         )
         self._tidy_at = 128
+        if options.light_http2:
+            lighten(self)
 
     def receive_data(self, data: Any) -> list[Event]:
         """As h2, which would otherwise wait for all of a frame, up to 16 MiB, before it finds that it is too long."""

@@ -32,3 +32,6 @@ class ServerOptions:
 
     expose_internal_errors: bool = False
     """Whether the text of an unexpected exception reaches the caller. Default no: it goes to the log only."""
+
+    light_http2: bool = True
+    """Whether header blocks are remembered instead of coded anew for every call (see `angzarr.http2`). Default yes."""
