@@ -102,13 +102,10 @@ def has_field(message: Message, name: str) -> bool:
         ValueError: the message has no such field.
     """
     schema = schema_of(type(message))
-    field = schema.by_name.get(name)
-    if field is None:
+    is_present = schema.presence.get(name)
+    if is_present is None:
         raise ValueError(f"{type(message).__name__} has no field {name!r}")
-    present = schema.present_values(message.__dict__)
-    if field.singular and not field.explicit and field.element.is_scalar:
-        return bool(present.get(name))
-    return schema.has(field, present)
+    return is_present(schema.present_values(message.__dict__).get(name))
 
 
 def clone(message: M) -> M:

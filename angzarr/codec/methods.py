@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import betterproto
@@ -81,10 +82,11 @@ def _storage_methods(
 
     def is_set(self: Any, name: str) -> bool:
         """Whether the field with this name has been set; reading a sub-message does not set it."""
+        field = schema.by_name[name]
         value = self.__dict__.get(name, PLACEHOLDER)
-        if value is PLACEHOLDER or (value is None and schema.by_name[name].optional):
-            return name in defaults and False
-        return schema.has(schema.by_name[name], self.__dict__) if name in messages else True
+        if value is PLACEHOLDER or (value is None and field.optional):
+            return False
+        return schema.content[name](value) if name in messages else True
 
     def _get_field_default(self: Any, field_name: str) -> Any:
         return defaults[field_name]()
@@ -172,10 +174,17 @@ def clone_of(message: Any) -> Any:
     return _with_values(type(message), {key: _copy_of(value) for key, value in message.__dict__.items()})
 
 
+_IMMUTABLE = frozenset((str, bytes, int, float, bool, type(None), datetime, timedelta))
+
+
 def _copy_of(value: Any) -> Any:
     kind = type(value)
+    if kind in _IMMUTABLE:
+        return value
     if kind is list:
         return [_copy_of(item) for item in value]
     if kind is dict:
         return {key: _copy_of(item) for key, item in value.items()}
-    return copy.deepcopy(value) if isinstance(value, Message | bytearray) else value
+    if isinstance(value, betterproto.Enum):
+        return value
+    return copy.deepcopy(value)

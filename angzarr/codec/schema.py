@@ -66,6 +66,17 @@ class Schema:
         return {field.name: field for field in self.fields}
 
     @_computed
+    def content(self) -> dict[str, Callable[[Any], bool]]:
+        """For each field by name, whether a stored value says that the field was set."""
+        return {field.name: _content_test(field) for field in self.fields}
+
+    @_computed
+    def presence(self) -> dict[str, Callable[[Any], bool]]:
+        """For each field by name, whether a stored value is present; without explicit presence, defaults are not."""
+        implicit = [f.name for f in self.fields if f.singular and not f.explicit and f.element.is_scalar]
+        return self.content | dict.fromkeys(implicit, bool)
+
+    @_computed
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Oneof → its members."""
         groups: dict[str, tuple[str, ...]] = {}
@@ -141,23 +152,31 @@ class Schema:
         """Whether anything was set or put into the message with this ``__dict__``."""
         present = self.present_values(values)
         return bool(present.get(UNKNOWN)) or any(
-            self.has(field, present) for field in self.fields if field.name in present
+            has(present[name]) for name, has in self.content.items() if name in present
         )
 
     def is_present(self, values: dict[str, Any]) -> bool:
         """Whether a sub-message with this ``__dict__`` is more than read."""
         return values.get(ON_WIRE if GROUPS in values else MARK) is not False or self.has_content(values)
 
-    def has(self, field: Field, present: dict[str, Any]) -> bool:
-        """Whether a field is present among present values."""
-        value = present.get(field.name)
-        if value is None:
-            return False
-        if not field.singular:
-            return bool(value)
-        if field.element.kind == MESSAGE and isinstance(value, Message):
-            return schema_of(type(value)).is_present(value.__dict__)
+
+def _content_test(field: Field) -> Callable[[Any], bool]:
+    if not field.singular:
+        return bool
+    return _is_present_message if field.element.kind == MESSAGE else _is_value
+
+
+def _is_value(value: Any) -> bool:
+    return value is not None
+
+
+def _is_present_message(value: Any) -> bool:
+    if value is None:
+        return False
+    values = getattr(value, "__dict__", {})  # what is no message, the serialiser will refuse
+    if values.get(ON_WIRE if GROUPS in values else MARK) is not False:
         return True
+    return schema_of(type(value)).has_content(values)
 
 
 def schema_of(cls: Any) -> Schema:
