@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr.errors import InvalidArgumentError
@@ -93,6 +93,7 @@ async def test_on_retry_hears_of_every_failure_but_the_last_before_the_sleep(clo
     assert heard == [(0, "3 failures left", 0), (1, "2 failures left", 1), (2, "1 failures left", 2)]
 
 
+@settings(deadline=None)
 @given(attempt=st.integers(min_value=0, max_value=5000))
 def test_jitter_keeps_between_half_and_whole_of_the_delay(attempt: int) -> None:
     whole = ExponentialBackoffRetry(jitter=False).delay(attempt)

@@ -176,8 +176,7 @@ class Channel(grpclib.client.Channel):
         )
 
     def _protocol_factory(self) -> ClientProtocol:
-        config = self.config
-        return ClientProtocol(self._config, self._h2_config, config.keepalive_time, config.keepalive_timeout)
+        return ClientProtocol(self.config, self._h2_config)
 
     def close(self) -> None:
         """Close the connection; calls under way end with TransportError. Closing twice is fine."""

@@ -68,6 +68,10 @@ class ChannelConfig:
     """What to do with a name of several addresses: one connection to the first that answers, or one to each, used in
     turns and looked up again when one goes or 30 s have passed (a Kubernetes headless service is the case)."""
 
+    http2: Literal["lean", "h2"] = "lean"
+    """What speaks HTTP/2 below the calls: our own connection, made for gRPC clients, or the h2 package's, which takes
+    several times as long."""
+
     retry_budget: float = 100.0
     """Failures of calls that may follow each other, without a success between them, before nothing is retried any
     more, so that retries cannot multiply an outage."""
@@ -89,6 +93,7 @@ class ChannelConfig:
             "objects with intercept()",
         )
         self._check("balancing", self.balancing in ("first", "round_robin"), "'first' or 'round_robin'")
+        self._check("http2", self.http2 in ("lean", "h2"), "'lean' or 'h2'")
         self._check("retry_budget", _positive(self.retry_budget) and self.retry_budget >= 1, "1 or more")
         self._check("retry_budget_ratio", _positive(self.retry_budget_ratio), "more than 0")
         self._check(

@@ -15,18 +15,22 @@ from typing import Any, cast
 
 from grpclib.client import Handler
 from grpclib.config import Configuration
-from grpclib.protocol import EventsProcessor, H2Protocol
+from grpclib.protocol import Connection, EventsProcessor, H2Protocol, _set_nodelay
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
 from angzarr.client import failures
+from angzarr.client.config import ChannelConfig
+from angzarr.client.lean import LeanConnection
 from angzarr.client.streams import CallStream
 from angzarr.log import get_logger
 
+_WINDOWS = Configuration().__for_client__()
 _BEFORE_SETTINGS = 100
 _FRAME_HEADER = 9
 _UNLIMITED = 2**32 - 1
@@ -99,25 +103,21 @@ class ClientProtocol(H2Protocol):
     """One connection to a server.
 
     Args:
-        keepalive_time: seconds of silence before a ping; None for no pings.
-        keepalive_timeout: seconds to wait for the ping's answer.
+        config: of the channel.
+        h2_config: for h2, where ``config.http2`` says that it stands below.
     """
 
-    def __init__(
-        self,
-        config: Configuration,
-        h2_config: H2Configuration,
-        keepalive_time: float | None,
-        keepalive_timeout: float,
-    ) -> None:
-        super().__init__(Handler(), config, h2_config)
-        self._keepalive_time = keepalive_time
-        self._keepalive_timeout = keepalive_timeout
+    def __init__(self, config: ChannelConfig, h2_config: H2Configuration) -> None:
+        super().__init__(Handler(), _WINDOWS, h2_config)
+        self._keepalive_time = config.keepalive_time
+        self._keepalive_timeout = config.keepalive_timeout
+        self._lean = config.http2 == "lean"
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = 0.0
         self._pinged = 0.0
         self._first = b""
-        self.lost = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
 
     @property
     def usable(self) -> bool:
@@ -125,14 +125,19 @@ class ClientProtocol(H2Protocol):
         return not cast("Handler", self.handler).connection_lost and not self.connection.is_closing()
 
     def connection_made(self, transport: BaseTransport) -> None:
-        super().connection_made(transport)
         self._transport = cast("asyncio.Transport", transport)
+        if self._lean:
+            lean: Any = LeanConnection(_WINDOWS.http2_stream_window_size, _BEFORE_SETTINGS)
+            lean.initiate_connection()
+            _set_nodelay(transport.get_extra_info("socket"))
+            self.connection = Connection(lean, self._transport, config=self.config)
+            self.connection.flush()
+        else:
+            super().connection_made(transport)
+            # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
+            self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
+            _let_open(self.connection._connection, _BEFORE_SETTINGS)
         self.processor = Processor(self.handler, self.connection)
-        # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
-        self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
-        _let_open(self.connection._connection, _BEFORE_SETTINGS)
-        self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
         if self._keepalive_time is not None:
             self._timer = self._loop.call_later(self._keepalive_time, self._keep_alive)
 
@@ -140,7 +145,17 @@ class ClientProtocol(H2Protocol):
         self._heard = self._loop.time()
         if len(self._first) < _FRAME_HEADER and not self._greeted(data):
             return
-        super().data_received(data)
+        try:
+            events = self.connection.feed(data)
+        except ProtocolError as error:
+            self.connection.flush()
+            self.processor.close(f"the server broke the protocol: {error}")
+            return
+        processor = self.processor
+        for event in events:
+            processor.process(event)
+        if not self.connection.is_closing():
+            self.connection.flush()
 
     def _greeted(self, data: bytes) -> bool:
         """Whether the server began with SETTINGS, as HTTP/2 demands: h2 would wait for megabytes of a false frame."""
@@ -206,10 +221,13 @@ def _goaway_event(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
     return [], [event]
 
 
-def _let_open(h2: H2Connection, streams: int) -> None:
+def _let_open(connection: H2Connection | LeanConnection, streams: int) -> None:
     """Set how many streams may be open at once, as if the server had said so."""
-    h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
-    h2.remote_settings.acknowledge()
+    if isinstance(connection, LeanConnection):
+        connection.max_concurrent_streams = streams
+    else:
+        connection.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
+        connection.remote_settings.acknowledge()
 
 
 def _known(code: int) -> Any:

@@ -157,16 +157,14 @@ class CallStream:
     def _send_some(self, data: bytes, start: int, end: bool) -> int:
         """Hand h2 what the windows allow; how much that was."""
         h2 = self._protocol.connection._connection
-        sent = 0
-        while True:
-            size = min(
-                h2.local_flow_control_window(self.id), h2.max_outbound_frame_size, len(data) - start - sent
-            )
+        at, total = start, len(data)
+        while at < total:
+            size = min(h2.local_flow_control_window(self.id), h2.max_outbound_frame_size, total - at)
             if size <= 0:
-                return sent
-            at = start + sent
-            sent += size
-            h2.send_data(self.id, data[at : at + size], end_stream=end and at + size == len(data))
+                break
+            h2.send_data(self.id, data[at : at + size], end_stream=end and at + size == total)
+            at += size
+        return at - start
 
     def _can_send(self) -> bool:
         if self._failure is not None:

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr.client.endpoint import Endpoint, TransportMode, parse_endpoint, resolve_ch_endpoint
@@ -100,6 +100,7 @@ def test_what_is_no_text_is_refused_too(text: object) -> None:
     assert raised.value.code == "ENDPOINT_INVALID_URI"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_taken_apart_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidArgumentError):
@@ -107,6 +108,7 @@ def test_any_text_is_taken_apart_or_refused(text: str) -> None:
         assert endpoint.is_unix != bool(endpoint.host)
 
 
+@settings(deadline=None)
 @given(
     st.from_regex(
         r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z][a-z0-9]{0,5}){0,3}\.[a-z]{2,5}", fullmatch=True
@@ -116,6 +118,7 @@ def test_host_names_survive(host: str) -> None:
     assert parse_endpoint(f"{host}:1310") == Endpoint(f"{host}:1310", host=host, port=1310)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=6), st.integers(min_value=1, max_value=65535))
 def test_an_authority_is_an_endpoint_again(address: object, port: int) -> None:
     endpoint = parse_endpoint(f"[{address}]:{port}")

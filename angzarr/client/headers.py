@@ -1,0 +1,116 @@
+"""HPACK, with what a gRPC client repeats remembered.
+
+Requests are encoded without the dynamic table, so a header's bytes never depend on what was sent before: those that
+every call has are kept. Answers are decoded by hpack; while the server's dynamic table does not change, equal blocks
+mean equal headers, and those are kept too.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import hpack
+from hpack.table import HeaderTable
+
+Pairs = list[tuple[str, str]]
+
+_REPEATED = frozenset({":method", ":scheme", ":path", ":authority", "te", "content-type", "user-agent"})
+_STATIC = {(":method", "POST"): b"\x83", (":scheme", "http"): b"\x86", (":scheme", "https"): b"\x87"}
+_STATIC_NAMES = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
+_SECRET = frozenset({"authorization", "cookie"})
+_KEPT = 256
+_LONGEST_KEPT = 512
+
+
+class RequestEncoder:
+    """Encodes requests' headers into literals."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], bytes] = {}
+
+    def encode(self, headers: Iterable[tuple[str, str]]) -> bytes:
+        """The header block."""
+        kept = self._kept
+        return b"".join([kept.get(header) or self._encode(header) for header in headers])
+
+    def _encode(self, header: tuple[str, str]) -> bytes:
+        encoded = _STATIC.get(header) or _literal(*header)
+        if header[0] in _REPEATED and len(self._kept) < _KEPT:
+            self._kept[header] = encoded
+        return encoded
+
+
+def _literal(name: str, value: str) -> bytes:
+    kind = 0x10 if name in _SECRET else 0x00
+    index = _STATIC_NAMES.get(name)
+    start = bytes((kind,)) + _text(name) if index is None else _integer(index, 4, kind)
+    return start + _text(value)
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return _integer(len(raw), 7, 0) + raw
+
+
+def _integer(value: int, bits: int, flags: int) -> bytes:
+    limit = (1 << bits) - 1
+    if value < limit:
+        return bytes((flags | value,))
+    encoded = bytearray((flags | limit,))
+    value -= limit
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+class _Table(HeaderTable):
+    """A dynamic table that says when it may have changed."""
+
+    changes = 0
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.changes += 1
+        super().add(name, value)
+
+    @property
+    def maxsize(self) -> int:
+        return self._maxsize
+
+    @maxsize.setter
+    def maxsize(self, newmax: int) -> None:
+        self.changes += 1
+        HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
+
+
+class AnswerDecoder(hpack.Decoder):
+    """Decodes answers' headers.
+
+    Args:
+        max_header_list_size: bytes of a block's headers, beyond which the connection ends.
+    """
+
+    def __init__(self, max_header_list_size: int) -> None:
+        super().__init__(max_header_list_size)
+        self.header_table: Any = _Table()
+        self._kept: dict[bytes, Pairs] = {}
+        self._kept_at = 0
+
+    def pairs(self, block: bytes) -> Pairs:
+        """The headers of a block, in order.
+
+        Raises:
+            hpack.HPACKError: the block is malformed.
+        """
+        table = self.header_table
+        if table.changes != self._kept_at:
+            self._kept.clear()
+            self._kept_at = table.changes
+        known = self._kept.get(block)
+        if known is not None:
+            return list(known)
+        pairs: Pairs = list(cast("Pairs", self.decode(block)))
+        unchanged = table.changes == self._kept_at
+        if unchanged and len(block) <= _LONGEST_KEPT and len(self._kept) < _KEPT:
+            self._kept[block] = pairs
+        return list(pairs)
