@@ -26,6 +26,8 @@ _MODULES = {
     "dead-letters": "dead_letters",
     "projections": "projections",
     "check": "check",
+    "fuzz": "fuzz",
+    "export-scenario": "export_scenario",
     "new": "new",
     "doctor": "doctor",
     "protos": "protos",

@@ -91,7 +91,9 @@ class Shell:
         return [sys.executable, "-m", "angzarr.cli", *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGZARR_")}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ANGZARR_", "PYTEST_"))
+        }
         return {**clean, "ANGZARR_UDS_BASE": str(self.sockets), "COLUMNS": "200", **more}
 
     @contextmanager
