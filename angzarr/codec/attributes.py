@@ -1,7 +1,8 @@
 """Attributes of prepared classes: a value that is present is found in the instance at native speed.
 
-What betterproto does in ``__getattribute__`` for every access, descriptors in the class do here for values
-that are absent; they have no ``__set__``, so an instance's own value comes before them.
+What betterproto does in ``__getattribute__`` for every access is done here by the class's attributes, for values that
+are absent: an immutable default stands there itself, the rest are descriptors without ``__set__``, so that an
+instance's own value comes before them.
 """
 
 import datetime
@@ -42,7 +43,7 @@ def default_factory(field: Field) -> Callable[[], Any]:
 
 
 class _Absent:
-    """Base of the descriptors: the class attribute reads as betterproto's field default."""
+    """Base of the descriptors: in the class itself they read as betterproto's field default."""
 
     def __init__(self, field: Field) -> None:
         self._name = field.name
@@ -53,17 +54,6 @@ class _Absent:
 
     def _read(self, instance: Any) -> Any:
         raise NotImplementedError
-
-
-class _Constant(_Absent):
-    """An absent field whose default nobody can change: nothing is stored."""
-
-    def __init__(self, field: Field) -> None:
-        super().__init__(field)
-        self._value = default_factory(field)()
-
-    def _read(self, instance: Any) -> Any:
-        return self._value
 
 
 class _Container(_Absent):
@@ -184,7 +174,7 @@ def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
     """Put descriptors, constructor and oneof rules into the class."""
     cls: Any = schema.cls
     for field in schema.fields:
-        setattr(cls, field.name, _descriptor(field, schema_of))
+        setattr(cls, field.name, _class_attribute(field, schema_of))
     setattr(cls, ON_WIRE, _Present(schema))
     setattr(cls, GROUPS, _Groups(schema))
     cls._unknown_fields = b""
@@ -193,7 +183,7 @@ def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
     cls.__setattr__ = _ruled_setter(ruled) if ruled else object.__setattr__
 
 
-def _descriptor(field: Field, schema_of: SchemaOf) -> _Absent:
+def _class_attribute(field: Field, schema_of: SchemaOf) -> Any:
     if field.singular and field.element.kind in (TIMESTAMP, DURATION):
         return _Moment(field)
     if field.group:
@@ -202,7 +192,7 @@ def _descriptor(field: Field, schema_of: SchemaOf) -> _Absent:
         return _Container(field)
     if field.element.kind == MESSAGE and not field.optional:
         return _Child(field, schema_of(field.element.cls).new)
-    return _Constant(field)
+    return default_factory(field)()  # nobody can change it: an ordinary class attribute
 
 
 def _ruled_setter(ruled: dict[str, tuple[str, ...]]) -> Callable[[Any, str, Any], None]:

@@ -293,9 +293,15 @@ def test_a_message_is_unhashable_as_before(prepared: ModuleType) -> None:
         hash(prepared.Point())
 
 
-def test_the_class_shows_the_same_attribute_defaults(plain: ModuleType, prepared: ModuleType) -> None:
-    assert prepared.Scalars.an_int32 is plain.Scalars.an_int32 is betterproto.PLACEHOLDER
-    assert prepared.Optionals.an_int32 is plain.Optionals.an_int32 is None
+def test_the_class_shows_what_an_absent_field_reads_as_or_betterprotos_placeholder(
+    prepared: ModuleType,
+) -> None:
+    assert (prepared.Scalars.an_int32, prepared.Optionals.an_int32) == (0, None)
+    assert prepared.Lists.strings is prepared.Outer.inner is prepared.Choice.number is betterproto.PLACEHOLDER
+
+
+def test_the_dataclass_fields_stay_as_they_were(prepared: ModuleType) -> None:
+    assert {field.default for field in dataclasses.fields(prepared.Scalars)} == {betterproto.PLACEHOLDER}
 
 
 def test_not_a_number_equals_itself(prepared: ModuleType) -> None:
