@@ -172,7 +172,7 @@ class RetryBudget:
         _require(_is_number(ratio) and ratio > 0, "ratio", ratio, "more than 0")
         self.max_tokens = max_tokens
         self.ratio = ratio
-        self.tokens = float(max_tokens)
+        self.tokens: float = float(max_tokens)
 
     def succeeded(self) -> None:
         """A call succeeded."""

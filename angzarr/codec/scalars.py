@@ -34,7 +34,9 @@ FORMATS = {
     "sfixed64": "<q",
 }
 
-unpackers: dict[str, Callable[[bytes, int], tuple[Any, ...]]] = {kind: struct.Struct(layout).unpack_from for kind, layout in FORMATS.items()}
+unpackers: dict[str, Callable[[bytes, int], tuple[Any, ...]]] = {
+    kind: struct.Struct(layout).unpack_from for kind, layout in FORMATS.items()
+}
 _packers = {kind: struct.Struct(layout).pack for kind, layout in FORMATS.items()}
 
 Reader = Callable[[bytes, int], tuple[Any, int]]

@@ -60,7 +60,7 @@ class CommandHandlerRouter(BuiltRouter):
     """
 
     kind: ClassVar[str] = "command_handler"
-    request_type = ContextualCommand
+    request_type: ClassVar[type[betterproto.Message]] = ContextualCommand
 
     def __init__(
         self, factories: Sequence[Factory], *, state_cache: int | None = None, **options: Any

@@ -51,7 +51,7 @@ class Emission:
     __slots__ = ("_created_at", "cover", "items", "next_sequence", "snapshot")
 
     def __init__(self, next_sequence: int) -> None:
-        self.next_sequence = next_sequence
+        self.next_sequence: int = next_sequence
         self.items: list[Item] = []
         self.cover: Cover | None = None
         self.snapshot: Snapshot | None = None

@@ -110,7 +110,7 @@ class RouterGrpc(Generic[R]):
 class CommandHandlerGrpc(RouterGrpc[CommandHandlerRouter]):
     """CommandHandlerService of a router. HandleFact and Replay are UNIMPLEMENTED unless a handler opts in."""
 
-    service = services.COMMAND_HANDLER
+    service: ClassVar[services.Service] = services.COMMAND_HANDLER
 
     async def Handle(self, request: ContextualCommand, context: object = None) -> BusinessResponse:
         """Decide on a command."""
@@ -137,7 +137,7 @@ class CommandHandlerGrpc(RouterGrpc[CommandHandlerRouter]):
 class SagaGrpc(RouterGrpc[SagaRouter]):
     """SagaService of a router."""
 
-    service = services.SAGA
+    service: ClassVar[services.Service] = services.SAGA
 
     async def Handle(self, request: SagaHandleRequest, context: object = None) -> SagaResponse:
         """React to events."""
@@ -147,7 +147,7 @@ class SagaGrpc(RouterGrpc[SagaRouter]):
 class ProcessManagerGrpc(RouterGrpc[ProcessManagerRouter]):
     """ProcessManagerService of a router."""
 
-    service = services.PROCESS_MANAGER
+    service: ClassVar[services.Service] = services.PROCESS_MANAGER
 
     async def Handle(
         self, request: ProcessManagerHandleRequest, context: object = None
@@ -159,7 +159,7 @@ class ProcessManagerGrpc(RouterGrpc[ProcessManagerRouter]):
 class ProjectorGrpc(RouterGrpc[ProjectorRouter]):
     """ProjectorService of a router."""
 
-    service = services.PROJECTOR
+    service: ClassVar[services.Service] = services.PROJECTOR
 
     async def Handle(self, request: EventBook, context: object = None) -> Projection:
         """Take events into the view."""
@@ -173,7 +173,7 @@ class ProjectorGrpc(RouterGrpc[ProjectorRouter]):
 class UpcasterGrpc(RouterGrpc[UpcasterRouter]):
     """UpcasterService of a router."""
 
-    service = services.UPCASTER
+    service: ClassVar[services.Service] = services.UPCASTER
 
     async def Upcast(self, request: UpcastRequest, context: object = None) -> UpcastResponse:
         """Bring events into their current form."""

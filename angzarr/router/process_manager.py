@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import betterproto
+
 from angzarr import codec
 from angzarr.error_codes import codes, messages
 from angzarr.log import get_logger
@@ -66,7 +68,7 @@ class ProcessManagerRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@process_manager``."""
 
     kind: ClassVar[str] = "process_manager"
-    request_type = ProcessManagerHandleRequest
+    request_type: ClassVar[type[betterproto.Message]] = ProcessManagerHandleRequest
 
     def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
         super().__init__(factories, **options)

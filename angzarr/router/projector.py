@@ -28,7 +28,7 @@ class ProjectorRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@projector``."""
 
     kind: ClassVar[str] = "projector"
-    request_type = EventBook
+    request_type: ClassVar[type[betterproto.Message]] = EventBook
 
     async def dispatch(self, request: EventBook, *, speculative: bool = False) -> Projection:
         """Hand every inline event of a book, in order, to the projectors of its domain.

@@ -45,7 +45,7 @@ class BookHistory:
 
     def __init__(self, book: EventBook | None) -> None:
         self._book = book
-        self.next_sequence = 0 if book is None else book.next_sequence
+        self.next_sequence: int = 0 if book is None else book.next_sequence
         self.is_read = True
 
     @property
@@ -62,9 +62,9 @@ class BookCommands:
 
     def __init__(self, book: CommandBook, payloads: Sequence[tuple[str, bytes]]) -> None:
         cover = book.cover
-        self.domain = cover.domain
-        self.root = cover.root.value
-        self.correlation_id = cover.correlation_id
+        self.domain: str = cover.domain
+        self.root: bytes = cover.root.value
+        self.correlation_id: str = cover.correlation_id
         self.payloads = payloads
         self._book = book
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import betterproto
+
 from angzarr.error_codes import codes, messages
 from angzarr.log import get_logger
 from angzarr.messages import CommandBook, Cover, EventBook, SagaHandleRequest, SagaResponse, has_field
@@ -36,7 +38,7 @@ class SagaRouter(BuiltRouter):
     """Dispatches events to classes decorated with ``@saga``."""
 
     kind: ClassVar[str] = "saga"
-    request_type = SagaHandleRequest
+    request_type: ClassVar[type[betterproto.Message]] = SagaHandleRequest
 
     async def dispatch(self, request: SagaHandleRequest) -> SagaResponse:
         """Hand every inline event of the source book, in order, to the sagas of its domain.

@@ -16,7 +16,7 @@ from angzarr.messages import (
 from angzarr.router.calls import Method
 from angzarr.router.emission import Emission
 from angzarr.router.faults import wrong_return
-from angzarr.router.registry import Compiled
+from angzarr.router.registry import Compiled, HandlerInfo
 from angzarr.router.rejections import Answer, sort_answer
 from angzarr.router.requests import CommandView, History
 from angzarr.router.state import Fold
@@ -27,10 +27,10 @@ class Handler:
 
     def __init__(self, compiled: Compiled, factory: Any) -> None:
         self.compiled = compiled
-        self.info = compiled.info
+        self.info: HandlerInfo = compiled.info
         self.factory = factory
-        self.fold = Fold(compiled)
-        self.makes_itself = factory is compiled.info.cls
+        self.fold: Fold = Fold(compiled)
+        self.makes_itself: bool = factory is compiled.info.cls
 
 
 CommandTable: TypeAlias = dict[str, tuple[Handler, Method, type[betterproto.Message]]]
@@ -59,8 +59,8 @@ class Session:
     __slots__ = ("_emission", "_states", "command", "history", "last")
 
     def __init__(self, command: CommandView, history: History) -> None:
-        self.command = command
-        self.history = history
+        self.command: CommandView = command
+        self.history: History = history
         self.last: tuple[Handler, Any] | None = None
         self._emission: Emission | None = None
         self._states: dict[Handler, tuple[Any, int]] = {}

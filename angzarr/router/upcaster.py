@@ -21,7 +21,7 @@ class UpcasterRouter(BuiltRouter):
     """Dispatches old events to classes decorated with ``@upcaster``."""
 
     kind: ClassVar[str] = "upcaster"
-    request_type = UpcastRequest
+    request_type: ClassVar[type[betterproto.Message]] = UpcastRequest
 
     async def dispatch(self, request: UpcastRequest) -> UpcastResponse:
         """Bring the events of a domain into their current form.

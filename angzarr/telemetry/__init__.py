@@ -16,8 +16,8 @@ from angzarr.telemetry import names
 
 try:
     from opentelemetry import context, metrics, propagate, trace
-except ImportError as error:
-    raise ImportError("angzarr.telemetry needs OpenTelemetry: pip install 'angzarr[otel]'") from error
+except ImportError as _error:
+    raise ImportError("angzarr.telemetry needs OpenTelemetry: pip install 'angzarr[otel]'") from _error
 
 __all__ = ["TelemetryInterceptor", "names"]
 

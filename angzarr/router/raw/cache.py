@@ -45,7 +45,7 @@ class StateCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.size = 0
+        self.size: int = 0
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._uncopyable: set[Fold] = set()
 

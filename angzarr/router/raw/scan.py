@@ -1,9 +1,11 @@
 """Recognising the usual encodings of requests, covers and command pages, in place."""
 
 import re
+from collections.abc import Callable
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
+Matcher: TypeAlias = Callable[[bytes, int, int], re.Match[bytes] | None]
 
 _SMALL = rb"[\x00-\x7f]"
 _MORE = rb"[\x80-\xff]"
@@ -24,12 +26,12 @@ def _timestamp() -> bytes:
     return rb"\x12(?:" + b"|".join((*exact, whole)) + rb")"
 
 
-page_head = re.compile(
+page_head: Matcher = re.compile(
     b"(?:" + _sequence_header() + b")?(?:" + _timestamp() + b")?" + rb"\x1a", re.DOTALL
 ).match
 """Matches what precedes an event page's event: an explicit sequence, a time, the event's tag; each well-formed."""
 
-command_head = re.compile(
+command_head: Matcher = re.compile(
     b"(?:" + _sequence_header() + b")?(?:" + rb"\x10" + _SMALL + b")?" + rb"\x1a", re.DOTALL
 ).match
 """The same for command pages: an explicit sequence, a merge strategy, the command's tag."""
