@@ -29,8 +29,9 @@ Page: TypeAlias = EventPage | CommandPage
 
 def sequence_of(page: Page) -> int:
     """The page's explicit sequence; 0 without one, also for deferred headers."""
-    header = page.header
-    return header.sequence if codec.has_field(header, "sequence") else 0
+    header = page.__dict__.get("header")
+    sequence: int = 0 if header is None else header.__dict__.get("sequence", 0)
+    return sequence
 
 
 def is_deferred(page: Page) -> bool:
@@ -43,8 +44,9 @@ def is_deferred(page: Page) -> bool:
 
 def any_of(page: Page) -> Any | None:
     """The inline event or command; None for an external payload or none."""
-    name, value = betterproto.which_one_of(page, "payload")
-    return value if name in {"event", "command"} else None
+    values = page.__dict__  # prepared classes keep what is present, and of a oneof only the chosen member
+    payload: Any | None = values.get("event", values.get("command"))
+    return payload
 
 
 def type_url_of(page: Page) -> str | None:

@@ -146,8 +146,9 @@ def _at_or_below(page: EventPage, floor: int | None) -> bool:
 
 def explicit_sequence(page: EventPage) -> int | None:
     """The page's own sequence; None when it has none yet or a deferred one."""
-    name, value = betterproto.which_one_of(page.header, "sequence_type")
-    return value if name == "sequence" else None
+    header = page.__dict__.get("header")
+    sequence: int | None = None if header is None else header.__dict__.get("sequence")
+    return sequence
 
 
 def rebuild(handler_class: type, book: EventBook, *, factory: Callable[[], Any] | None = None) -> Any:
