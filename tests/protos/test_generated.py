@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from betterproto.lib.google.protobuf import FileDescriptorProto, FileDescriptorSet
+
 from angzarr.cli.compiler.framework import framework_tree
 from angzarr.cli.compiler.trees import Tree, differences, with_packages, write_tree
+from angzarr.codec import encode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +27,23 @@ def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> N
     (tmp_path / "gen" / "c.py").write_text("")
 
     assert differences(tree, tmp_path / "gen") == [Path("a.py"), Path("b.py"), Path("c.py")]
+
+
+def test_another_version_of_the_well_known_files_does_not_count(tmp_path: Path) -> None:
+    def descriptors(**packages: str) -> bytes:
+        files = [
+            FileDescriptorProto(name=f"{name}.proto", package=package) for name, package in packages.items()
+        ]
+        files.append(FileDescriptorProto(name="google/protobuf/any.proto", package=packages["a"]))
+        return encode(FileDescriptorSet(file=files))
+
+    write_tree({Path("descriptors.binpb"): descriptors(a="1", b="2")}, tmp_path / "gen")
+    (tmp_path / "gen" / "descriptors.binpb").write_bytes(
+        descriptors(b="2", a="1").replace(b"any.proto\x12\x011", b"any.proto\x12\x012")
+    )
+
+    assert differences({Path("descriptors.binpb"): descriptors(a="1", b="2")}, tmp_path / "gen") == []
+    assert differences({Path("descriptors.binpb"): descriptors(a="9", b="2")}, tmp_path / "gen") != []
 
 
 def test_the_layout_of_the_code_does_not_count(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from betterproto.lib.google.protobuf import FileDescriptorProto
+from betterproto.lib.google.protobuf import FileDescriptorProto, FileDescriptorSet
 
+from angzarr import codec
 from angzarr.cli.compiler.naming import declarations
 from angzarr.cli.errors import CommandLineError
 
@@ -116,8 +117,8 @@ def write_tree(tree: Tree, target: Path, check: Callable[[Path], None] = lambda 
 def differences(tree: Tree, target: Path) -> list[Path]:
     """Files of a directory that are missing, left over, or other than the tree says.
 
-    Python files are compared by what they say and not by their layout, so that the version of the code formatter
-    does not matter.
+    Python files are compared by what they say and not by their layout, and descriptors without the well-known files, so
+    that the versions of formatter and compiler do not matter.
     """
     present = {found.relative_to(target) for found in target.rglob("*") if _is_content(found)}
     changed = {
@@ -133,4 +134,12 @@ def _is_content(path: Path) -> bool:
 def _equal(path: Path, one: bytes, other: bytes) -> bool:
     if one == other:
         return True
+    if path.name == DESCRIPTORS:
+        return _own_files(one) == _own_files(other)
     return path.suffix == ".py" and ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+
+
+def _own_files(descriptors: bytes) -> dict[str, bytes]:
+    """The files of a descriptor set without the well-known ones, which differ between versions of the compiler."""
+    files = codec.decode(FileDescriptorSet, descriptors).file
+    return {file.name: codec.encode(file) for file in files if not file.name.startswith("google/protobuf/")}
