@@ -256,8 +256,9 @@ def dead_letters(
     """Dead letters, newest last."""
     rows = connection.execute(
         "SELECT id, component, domain, occurred_at, letter FROM dead_letters"
-        " WHERE (?1 IS NULL OR domain = ?1) AND (?2 IS NULL OR component = ?2) ORDER BY id",
-        (domain, component),
+        " WHERE (:domain IS NULL OR domain = :domain) AND (:component IS NULL OR component = :component)"
+        " ORDER BY id",
+        {"domain": domain, "component": component},
     )
     return [DeadLetterRow._make(row) for row in rows]
 

@@ -112,17 +112,11 @@ class SqliteStore:
 
     def _connect_for_reading(self) -> sqlite3.Connection:
         _check_header(Path(self.path))
-        try:
-            connection = sqlite3.connect(
-                f"{Path(self.path).absolute().as_uri()}?mode=ro",
-                timeout=self._config.busy_timeout,
-                isolation_level=None,
-                uri=True,
-            )
-            schema.check(connection, self.path)
-        except sqlite3.DatabaseError as error:
-            raise self._open_error(error) from error
-        return connection
+        uri = f"{Path(self.path).absolute().as_uri()}?mode=ro"
+        return self._opening(
+            lambda: sqlite3.connect(uri, timeout=self._config.busy_timeout, isolation_level=None, uri=True),
+            lambda connection: schema.check(connection, self.path),
+        )
 
     def _prepare_file(self) -> FileLock:
         path = Path(self.path)
@@ -140,18 +134,30 @@ class SqliteStore:
         return lock
 
     def _connect(self, *, write: bool = False) -> sqlite3.Connection:
+        timeout = self._config.busy_timeout
+        return self._opening(
+            lambda: sqlite3.connect(self.path, timeout=timeout, isolation_level=None, cached_statements=256),
+            lambda connection: self._configure(connection, write=write),
+        )
+
+    def _opening(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        prepare: Callable[[sqlite3.Connection], object],
+    ) -> sqlite3.Connection:
         try:
-            return self._configured(write=write)
-        except StoreError:
-            raise
+            connection = connect()
+            try:
+                prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.DatabaseError as error:
             raise self._open_error(error) from error
+        return connection
 
-    def _configured(self, *, write: bool) -> sqlite3.Connection:
+    def _configure(self, connection: sqlite3.Connection, *, write: bool) -> None:
         config = self._config
-        connection = sqlite3.connect(
-            self.path, timeout=config.busy_timeout, isolation_level=None, cached_statements=256
-        )
         connection.execute(f"PRAGMA synchronous = {'FULL' if config.full_sync else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{config.cache_kib}")
@@ -161,7 +167,6 @@ class SqliteStore:
             schema.migrate(connection, self.path)
         else:
             connection.execute("PRAGMA query_only = ON")
-        return connection
 
     def _open_error(self, error: sqlite3.DatabaseError) -> StoreOpenError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:

@@ -191,10 +191,11 @@ async def test_after_a_kill_what_was_acknowledged_is_there_and_nothing_is_half(
 
 
 def _storm_until_killed(path: Path, lines: int) -> dict[int, int]:
-    process = subprocess.Popen([sys.executable, "-c", _STORM, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    head = [process.stdout.readline() for _ in range(lines)]
-    os.kill(process.pid, signal.SIGKILL)
-    tail, _ = process.communicate()
+    command = [sys.executable, "-c", _STORM, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = [process.stdout.readline() for _ in range(lines)]
+        os.kill(process.pid, signal.SIGKILL)
+        tail, _ = process.communicate()
     words = [line.split() for line in [*head, *tail.splitlines(keepends=True)] if line.endswith("\n")]
     return {int(number): int(last) for number, last in words}
