@@ -72,6 +72,7 @@ DUPLICATE_COMMAND_HANDLER = "duplicate command handler registration for (domain,
 MIXED_HANDLER_KINDS = "cannot mix handler kinds in one Router — all handlers must share a kind"
 HANDLER_SIGNATURE = "handler method has a parameter that the router cannot give"
 HANDLER_STATE_NOT_MESSAGE = "handler 'state' must be a protobuf message when snapshot_every is set"
+HANDLER_STATE_CONFLICT = "handlers of one domain must share a state type when snapshot_every is set"
 
 # Destinations
 MISSING_DESTINATION_SEQUENCE = "no sequence for destination domain"

@@ -109,7 +109,7 @@ class Router:
         Raises:
             BuildError: ROUTER_NO_HANDLERS; MIXED_HANDLER_KINDS; HANDLER_UNKNOWN_KIND; HANDLER_FIELD_EMPTY_STRING,
                 HANDLER_FIELD_EMPTY_LIST, HANDLER_STATE_NOT_TYPE, HANDLER_STATE_NOT_MESSAGE, HANDLER_SIGNATURE: a
-                decorator's argument or a method's signature; DUPLICATE_COMMAND_HANDLER.
+                decorator's argument or a method's signature; DUPLICATE_COMMAND_HANDLER; HANDLER_STATE_CONFLICT.
             UnregisteredMessageError: UNREGISTERED_MESSAGE, a decorator names a class whose protobuf name is not known.
         """
         kind = self._kind()
@@ -119,6 +119,7 @@ class Router:
             compile_handler(cls)
         if kind == CommandHandlerRouter.kind:
             self._check_commands()
+            self._check_snapshots()
             return CommandHandlerRouter(self._factories, state_cache=self._state_cache, **self._options)
         return _ROUTERS[kind](self._factories, **self._options)
 
@@ -156,6 +157,14 @@ class Router:
                     if key in seen:
                         raise self._duplicate(*key)
                     seen.add(key)
+
+    def _check_snapshots(self) -> None:
+        """A snapshot is one state for the whole domain: every handler of the domain starts from it."""
+        infos = [compile_handler(cls).info for cls, _ in self._factories]
+        for info in infos:
+            others = (other for other in infos if other.domain == info.domain)
+            if info.snapshot_every and any(other.state_type is not info.state_type for other in others):
+                raise _field(info.cls, "state", codes.HANDLER_STATE_CONFLICT, messages.HANDLER_STATE_CONFLICT)
 
     def _duplicate(self, domain: str, type_url: str) -> BuildError:
         return BuildError(

@@ -41,10 +41,10 @@ class Fold:
         state_type = handler.info.state_type
         assert state_type is not None
         self.state_type: type = state_type
-        self.appliers = handler.appliers
+        self.appliers: Mapping[str, Method] = handler.appliers
         self.raw: dict[bytes, tuple[Callable[[bytes, int, int], Any], Method]] = {}
         self._factory = handler.state_factory
-        self.is_message = isinstance(state_type, type) and issubclass(state_type, betterproto.Message)
+        self.is_message: bool = isinstance(state_type, type) and issubclass(state_type, betterproto.Message)
 
     def fresh(self, instance: Any) -> Any:
         """The state before the first event: from ``@state_factory``, else the state class's constructor."""

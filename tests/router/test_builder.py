@@ -22,7 +22,7 @@ from angzarr.router import (
     upcaster,
 )
 from tests.bank.domain import Accounts, AccountV2, Onboardings, Statements, Transfers, bank
-from tests.bank.messages import Account, AccountOpened, Deposit, Deposited, Withdraw
+from tests.bank.messages import Account, AccountOpened, Deposit, Deposited, Onboarding, Withdraw
 from tests.router.helpers import (
     command_router,
     process_router,
@@ -262,6 +262,22 @@ def test_snapshots_need_a_message_as_state() -> None:
     error = refused(Handler)
     assert error.code == "HANDLER_STATE_NOT_MESSAGE"
     assert error.details == {"handler_class": "Handler", "field": "state"}
+
+
+def test_classes_of_one_domain_share_the_state_that_is_snapshot() -> None:
+    @command_handler(domain="account", state=Account, snapshot_every=10)
+    class First: ...
+
+    @command_handler(domain="account", state=Onboarding)
+    class Second: ...
+
+    @command_handler(domain="savings", state=Onboarding)
+    class Elsewhere: ...
+
+    assert len(command_router(First, Elsewhere)) == 2
+    error = refused(First, Second)
+    assert error.code == "HANDLER_STATE_CONFLICT"
+    assert error.details == {"handler_class": "First", "field": "state"}
 
 
 @dataclass(eq=False, repr=False)

@@ -27,11 +27,11 @@ class RawCommands:
         payloads: Sequence[tuple[str, bytes]],
     ) -> None:
         self._cover = cover
-        self.address = address
-        self.domain = domain
-        self.root = root
-        self.correlation_id = correlation_id
-        self.payloads = payloads
+        self.address: int = address
+        self.domain: str = domain
+        self.root: bytes = root
+        self.correlation_id: str = correlation_id
+        self.payloads: Sequence[tuple[str, bytes]] = payloads
 
     def cover(self) -> Cover:
         """The book's cover, decoded anew."""
