@@ -16,7 +16,7 @@ from angzarr.errors import InvalidArgumentError
 from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_class, registered_names, type_url
 from angzarr.testing.fields import fields_of
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import When, extended, history_of, perform
+from angzarr.testing.performing import Outcome, When, extended, history_of, perform
 from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.strategies import everyday_messages, plausible_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
@@ -72,6 +72,7 @@ class Steps:
         self._commands = commands
         self._depends = any(not isinstance(own, SearchStrategy) for own in commands.values())
         self._known: dict[frozenset[int], SearchStrategy[When]] = {}
+        self._outcomes: dict[bytes, Outcome] = {}
         self.garbage = garbage(subject)
         self.count = len(_choices(subject, {}, None))
 
@@ -88,6 +89,24 @@ class Steps:
             allowed = [choice for number, choice in enumerate(choices) if number not in without]
             found = self._known[without] = st.one_of(allowed or choices or [st.just(When("event"))])
         return found
+
+    def outcome(self, loop: Loop, history: EventBook, when: When, at: datetime) -> Outcome:
+        """What comes of something, the same each time it is asked: examples must be the same when they are replayed."""
+        key = (
+            repr((when.kind, when.refused)).encode() + encode(history) + b"".join(map(encode, when.packed()))
+        )
+        found = self._outcomes.get(key)
+        if found is None:
+            with loaded_dice():
+                found = self._outcomes[key] = loop.run(perform, self.subject, history, when, at)
+        return found
+
+    def state(self, loop: Loop, history: EventBook) -> AnyValue:
+        """The state that functions among the own strategies are given; None where there are none."""
+        if not self._depends or not self.subject.folds:
+            return None
+        with loaded_dice():
+            return loop.run(self.subject.rebuild, history)
 
 
 def _choices(subject: Subject, commands: Commands, state: AnyValue) -> list[SearchStrategy[When]]:
@@ -191,8 +210,7 @@ def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> EventBook:
         if len(history.pages) >= wanted:
             break
         when = draw(steps.now(state, without if len(path) > 1 else frozenset()))
-        with loaded_dice():
-            outcome = loop.run(perform, subject, history, when, at)
+        outcome = steps.outcome(loop, history, when, at)
         failed = outcome.error is not None or outcome.state_error is not None
         if not failed and len(history.pages) + len(outcome.events) <= MAX_EVENTS:
             history, state, refused = extended(history, outcome.events), outcome.state, 0

@@ -16,7 +16,7 @@ from angzarr.errors import UnregisteredMessageError
 from angzarr.messages import Any, EventBook, full_name, type_name_from_url
 from angzarr.router.state import Fold
 from angzarr.testing.fields import values_of
-from angzarr.testing.histories import Commands, Steps, lives, loaded_dice
+from angzarr.testing.histories import Commands, Steps, lives
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, history_of, open_any, perform
 from angzarr.testing.report import (
@@ -145,9 +145,7 @@ def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, option
     world.restore()
     subject = steps.subject
     history = draw(lives(steps, loop, DEFAULT_AT))
-    with loaded_dice():
-        state = loop.run(subject.rebuild, history) if subject.folds else None
-    steps_now = steps.now(state)
+    steps_now = steps.now(steps.state(loop, history))
     when = after = None
     if law.acts:
         when = draw(st.one_of(steps.garbage, steps_now)) if law.garbled else draw(steps_now)
