@@ -1,6 +1,6 @@
 """State is a fold over events: snapshots are shortcuts that give the same answer."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import betterproto

@@ -13,12 +13,13 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.metadata import Deadline, decode_metadata, decode_timeout
 from grpclib.protocol import Stream as WireStream
 from h2.exceptions import StreamClosedError
+from structlog.stdlib import BoundLogger
 
 from angzarr.log import get_logger
 from angzarr.server.options import ServerOptions
 from angzarr.server.streams import ServerStream, trailers_of
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
 AnyStream: TypeAlias = ServerStream[Any, Any]
@@ -52,7 +53,7 @@ class Refused(Exception):
 
     def __init__(self, status: Status, message: str, http: int = 200) -> None:
         super().__init__(message)
-        self.headers = [
+        self.headers: list[tuple[str, str]] = [
             (":status", str(http)),
             ("content-type", "application/grpc"),
             *trailers_of(status, message, None),
@@ -68,8 +69,8 @@ class Call:
         self._serving = serving
         self._stream: AnyStream | None = None
         self._stopping = False
-        self.path = next((value for key, value in headers if key == ":path"), "")
-        self.background = self.path in serving.background
+        self.path: str = next((value for key, value in headers if key == ":path"), "")
+        self.background: bool = self.path in serving.background
         self.task: asyncio.Task[None] | None = None
 
     def stop(self) -> None:

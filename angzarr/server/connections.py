@@ -11,12 +11,13 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame
+from structlog.stdlib import BoundLogger
 
 from angzarr.log import get_logger
 from angzarr.server.calls import Call, Headers, Serving
 from angzarr.server.http2 import ServerHttp2
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 _FIRST_WINDOW = 65535
 
@@ -51,21 +52,21 @@ class ServerConnection(H2Protocol):
     """The server's end of one HTTP/2 connection."""
 
     def __init__(self, owner: Owner, config: Configuration) -> None:
-        self.calls = _Calls(owner, self)
+        self.calls: _Calls = _Calls(owner, self)
         super().__init__(self.calls, config, ServerHttp2.CONFIG)
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self.said_goodbye = False
+        self.said_goodbye: bool = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         http2 = ServerHttp2(self._owner.serving.options)
         http2.initiate_connection()
         http2.increment_flow_control_window(self.config.http2_connection_window_size - _FIRST_WINDOW)
-        self.connection = Connection(http2, self._transport, config=self.config)
+        self.connection: Connection = Connection(http2, self._transport, config=self.config)
         self.connection.flush()
         self.connection.initialize()
-        self.processor = _Events(self.calls, self.connection)
+        self.processor: _Events = _Events(self.calls, self.connection)
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:

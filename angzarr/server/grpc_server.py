@@ -16,7 +16,7 @@ client does or omits makes it take longer.
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -26,9 +26,11 @@ from grpclib.config import Configuration
 from grpclib.const import Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError
+from structlog.stdlib import BoundLogger
 
 from angzarr.codec import GrpcCodec
 from angzarr.errors import InvalidArgumentError
+from angzarr.interceptors import Interceptor
 from angzarr.log import get_logger
 from angzarr.router.status import status_of
 from angzarr.server.addresses import BindAddress, Listener, bind, parse_bind_address
@@ -36,7 +38,7 @@ from angzarr.server.calls import Call, Serving
 from angzarr.server.connections import PARTING, ServerConnection
 from angzarr.server.options import ServerOptions
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 _LAST_WORDS = 0.2
 _ROUNDS_TO_ACCEPT = 5
@@ -54,6 +56,7 @@ class GrpcServer:
     Args:
         services: what to serve. A path that two of them claim is an error.
         background: services whose calls neither hold a stopping server open nor are refused by one: health.
+        interceptors: go around every call of the services, the first one outermost.
         options: limits and timings.
         codec: how messages become bytes; angzarr's own by default.
         status_of: the status that ends a call whose handler raised something other than ``grpclib.GRPCError``.
@@ -67,20 +70,21 @@ class GrpcServer:
         services: Iterable[Servable] = (),
         *,
         background: Iterable[Servable] = (),
+        interceptors: Sequence[Interceptor] = (),
         options: ServerOptions | None = None,
         codec: CodecBase | None = None,
         status_of: Callable[[Exception], GRPCError] | None = None,
     ) -> None:
-        self.options = options or ServerOptions()
+        self.options: ServerOptions = options or ServerOptions()
         quiet = _methods(background)
-        self.serving = Serving(
+        self.serving: Serving = Serving(
             methods=_methods([*services, *background]),
             codec=codec or GrpcCodec(),
             options=self.options,
             status_of=status_of or self._status_of,
             background=frozenset(quiet),
         )
-        self.draining = False
+        self.draining: bool = False
         self._hurried = False
         self._config = Configuration(
             _keepalive_time=self.options.keepalive_time,
@@ -275,11 +279,11 @@ async def _bound(address: BindAddress) -> list[Listener]:
         raise
 
 
-def _methods(services: Iterable[Servable]) -> dict[str, Handler]:
+def _methods(services: Iterable[Servable], taken: Collection[str] = ()) -> dict[str, Handler]:
     methods: dict[str, Handler] = {}
     for service in services:
         for path, handler in service.__mapping__().items():
-            if path in methods:
+            if path in methods or path in taken:
                 raise InvalidArgumentError(f"two services claim {path}; serve them on two servers")
             methods[path] = handler
     return methods

@@ -37,7 +37,7 @@ class ServerHttp2(H2Connection):
 
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(self.CONFIG)
-        self.local_settings = Settings(
+        self.local_settings: Settings = Settings(
             client=False,
             initial_values={
                 SettingCodes.MAX_CONCURRENT_STREAMS: options.max_concurrent_streams,

@@ -11,11 +11,13 @@ import inspect
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol, Self
 
+from structlog.stdlib import BoundLogger
+
 from angzarr.log import get_logger
 from angzarr.server import environment
 from angzarr.server.health import NOT_SERVING, SERVING, ServingStatus
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 ENV_INTERVAL = "ANGZARR_READINESS_PROBE_INTERVAL"
 ENV_TIMEOUT = "ANGZARR_READINESS_PROBE_TIMEOUT"

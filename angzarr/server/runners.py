@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from structlog.stdlib import BoundLogger
+
 from angzarr.log import get_logger
 from angzarr.server import environment
 from angzarr.server.grpc_server import Servable
@@ -12,7 +14,7 @@ from angzarr.server.readiness import output_probes
 from angzarr.server.serving import build, run
 from angzarr.server.transport import DEFAULT_PORT, transport_of_environment
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 
 def run_server(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import anyio
+from structlog.stdlib import BoundLogger
 
 from angzarr.errors import InvalidArgumentError
 from angzarr.log import get_logger
@@ -18,7 +19,7 @@ from angzarr.server.reflection import ReflectionService
 from angzarr.server.signals import StopSignals
 from angzarr.server.transport import transport_of_environment
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 NOTICE = 0.1
 """Seconds between NOT_SERVING and the end of listening, so that whoever checks health learns of it first."""

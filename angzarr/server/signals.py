@@ -18,8 +18,8 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.hurry = asyncio.Event()
+        self.stop: asyncio.Event = asyncio.Event()
+        self.hurry: asyncio.Event = asyncio.Event()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

@@ -18,11 +18,13 @@ import stat
 from dataclasses import dataclass
 from typing import Self
 
+from structlog.stdlib import BoundLogger
+
 from angzarr.log import get_logger
 from angzarr.server import environment
 from angzarr.server.addresses import is_served
 
-log = get_logger(__name__)
+log: BoundLogger = get_logger(__name__)
 
 ENV_BIND_ADDRESS = "ANGZARR_BIND_ADDRESS"
 ENV_TRANSPORT_TYPE = "TRANSPORT_TYPE"
