@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from anyio import to_thread
 from grpclib.const import Status
@@ -14,6 +14,7 @@ from angzarr.cli.reaching import reporting_silence
 from angzarr.client.base import SingleServiceClient
 from angzarr.errors import GRPCError
 from angzarr.messages.admin import ADMIN
+from angzarr.messages.services import Service
 from angzarr.retry import ExponentialBackoffRetry
 
 _DEFAULT_BASE = "/tmp/angzarr"
@@ -22,7 +23,7 @@ _DEFAULT_BASE = "/tmp/angzarr"
 class AdminClient(SingleServiceClient):
     """Client of angzarr.admin.v1.CoordinatorAdminService."""
 
-    services = (ADMIN,)
+    services: ClassVar[tuple[Service, ...]] = (ADMIN,)
 
     @property
     def call(self) -> Any:

@@ -51,7 +51,7 @@ class Commands(TyperGroup):
         return found
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     name="angzarr",
     help="Event-sourced applications: run them, talk to them, look into them.",

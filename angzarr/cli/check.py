@@ -10,7 +10,7 @@ from angzarr.cli.loading import load_app
 from angzarr.cli.output import write_json, write_line
 from angzarr.cli.wiring import RULES, Finding, Rule, Severity, check, wiring_of
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 

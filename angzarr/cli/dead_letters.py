@@ -28,7 +28,7 @@ from angzarr.messages import (
 )
 from angzarr.messages.admin import DeadLetterRequest, ListDeadLettersRequest
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="What could not be done, and waits for a decision.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -22,7 +22,7 @@ CHILD = "ANGZARR_DEV_CHILD"
 _DEFAULT_TCP = "127.0.0.1:1310"
 
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="dev", no_args_is_help=True)

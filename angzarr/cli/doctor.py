@@ -19,7 +19,7 @@ from angzarr.cli.errors import FAILED, CommandLineError
 from angzarr.cli.output import write_json, write_line
 from angzarr.errors import ClientError
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 _EXTRAS = {

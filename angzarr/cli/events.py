@@ -18,7 +18,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="events", no_args_is_help=True)

@@ -24,7 +24,7 @@ from angzarr.testing.report import expression, file_around
 from angzarr.testing.source import Source
 from angzarr.testing.subject import Subject, subjects_of
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="export-scenario", no_args_is_help=True)

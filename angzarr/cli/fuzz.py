@@ -20,7 +20,7 @@ from angzarr.cli.output import write_json, write_line
 if TYPE_CHECKING:
     from angzarr.app import App
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _PASTE = "as a test to paste:\n\n"
 

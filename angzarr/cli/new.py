@@ -16,7 +16,7 @@ from angzarr.cli import options
 from angzarr.cli.errors import wrong_input
 from angzarr.cli.output import write_json, write_line
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _SUFFIX = ".tmpl"
 _TAKEN = frozenset({"angzarr", "google", "tests", "protos"})

@@ -11,7 +11,7 @@ from angzarr.cli.output import write_json, write_line
 from angzarr.messages import Empty
 from angzarr.messages.admin import Projector, RebuildProjectorRequest
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="How far the projectors are, and feeding one anew.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

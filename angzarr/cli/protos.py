@@ -8,7 +8,7 @@ import typer
 from angzarr.cli import options
 from angzarr.cli.output import write_json, write_line
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="protos",
     help="Generate Python from proto files.",
     no_args_is_help=True,

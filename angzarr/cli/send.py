@@ -47,7 +47,7 @@ class Merge(StrEnum):
     MANUAL = "manual"
 
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="send", no_args_is_help=True)

@@ -7,7 +7,7 @@ import typer
 
 from angzarr.cli.loading import load
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="serve", no_args_is_help=True)

@@ -24,7 +24,7 @@ from angzarr.cli.vocabulary import Vocabulary, of_loaded
 from angzarr.messages import EventBook, UpcastRequest
 from angzarr.router import HandlerInfo, UpcasterRouter, rebuild
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @app.command(name="state", no_args_is_help=True)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import betterproto
 
@@ -17,7 +17,7 @@ from angzarr.client.base import SingleServiceClient
 from angzarr.errors import ClientError
 from angzarr.messages import message_class, registered_names
 from angzarr.messages.descriptors import descriptor_files
-from angzarr.messages.services import service
+from angzarr.messages.services import Service, service
 from angzarr.retry import ExponentialBackoffRetry
 
 _FRAMEWORK = frozenset(name for names in PACKAGES.values() for name in names)
@@ -114,7 +114,7 @@ def of_loaded(app: App, source: str) -> Vocabulary:
 class ReflectionClient(SingleServiceClient):
     """Client of grpc.reflection.v1.ServerReflection."""
 
-    services = (REFLECTION,)
+    services: ClassVar[tuple[Service, ...]] = (REFLECTION,)
 
     async def files(self, timeout: float | None = None) -> dict[str, bytes]:
         """Every proto file the server knows, by name; none when it does not tell.

@@ -16,7 +16,7 @@ from angzarr.cli.reaching import endpoint_of, root_of
 from angzarr.messages import Cover, Edition, has_field, root_uuid_of, uuid_to_proto
 from angzarr.messages.admin import Cause, ExplainRequest
 
-app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 class Format(StrEnum):

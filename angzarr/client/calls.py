@@ -57,8 +57,10 @@ class Calls:
 
     def __post_init__(self) -> None:
         config = self.config
-        self.budget = RetryBudget(config.retry_budget, config.retry_budget_ratio)
-        self.breaker = Breaker(config.circuit_breaker, self.endpoint) if config.circuit_breaker else None
+        self.budget: RetryBudget = RetryBudget(config.retry_budget, config.retry_budget_ratio)
+        self.breaker: Breaker | None = (
+            Breaker(config.circuit_breaker, self.endpoint) if config.circuit_breaker else None
+        )
 
     async def read(
         self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None

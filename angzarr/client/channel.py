@@ -40,9 +40,9 @@ class Channel(grpclib.client.Channel):
     """
 
     def __init__(self, endpoint: str | Endpoint, config: ChannelConfig | None = None) -> None:
-        self.endpoint = endpoint if isinstance(endpoint, Endpoint) else parse_endpoint(endpoint)
-        self.config = config or ChannelConfig()
-        self.closed = False
+        self.endpoint: Endpoint = endpoint if isinstance(endpoint, Endpoint) else parse_endpoint(endpoint)
+        self.config: ChannelConfig = config or ChannelConfig()
+        self.closed: bool = False
         self._connecting: asyncio.Future[None] | None = None
         self._connections: set[ClientProtocol] = set()
         balanced = self.config.balancing == "round_robin" and not self.endpoint.is_unix

@@ -1,6 +1,7 @@
 """Sending commands and facts."""
 
 import uuid
+from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
@@ -20,7 +21,7 @@ from angzarr.messages import (
     SyncMode,
     correlation_id_of,
 )
-from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR
+from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, Service
 
 _HANDLE_COMMAND = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleCommand", CommandResponse)
 _HANDLE_EVENT = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleEvent", FactInjectionResponse)
@@ -34,7 +35,7 @@ class CommandHandlerClient(SingleServiceClient):
     A command is sent again only when the server certainly never saw it, unless ``retry_commands=True``.
     """
 
-    services = (COMMAND_HANDLER_COORDINATOR,)
+    services: ClassVar[tuple[Service, ...]] = (COMMAND_HANDLER_COORDINATOR,)
 
     _queries: QueryClient | None = None
 

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import betterproto
 import grpclib.client
@@ -29,6 +29,7 @@ from angzarr.messages import (
     Query,
     SyncMode,
 )
+from angzarr.messages.services import Service
 from angzarr.retry import RetryPolicy
 
 _OF_ENDPOINT = re.compile(r"(?:.*/|unix:)?ch-([^/]+)\.sock|(?:https?://)?ch-([^./:]+)[.:].*")
@@ -49,7 +50,7 @@ class DomainClient(BaseClient):
         domain: the domain ``send`` addresses.
     """
 
-    services = ()
+    services: ClassVar[tuple[Service, ...]] = ()
 
     command_handler: CommandHandlerClient
     query: QueryClient

@@ -1,11 +1,12 @@
 """Following events as they happen."""
 
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.messages import EventBook, EventStreamFilter
-from angzarr.messages.services import EVENT_STREAM
+from angzarr.messages.services import EVENT_STREAM, Service
 
 _SUBSCRIBE = Method.of(EVENT_STREAM, "Subscribe", EventBook)
 
@@ -13,7 +14,7 @@ _SUBSCRIBE = Method.of(EVENT_STREAM, "Subscribe", EventBook)
 class EventStreamClient(SingleServiceClient):
     """Client of EventStreamService."""
 
-    services = (EVENT_STREAM,)
+    services: ClassVar[tuple[Service, ...]] = (EVENT_STREAM,)
 
     async def subscribe(self, correlation_id: str, timeout: float | None = None) -> AsyncIterator[EventBook]:
         """The events of one exchange, as they happen, until the server ends the stream or the iteration is left.

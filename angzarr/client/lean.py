@@ -105,10 +105,10 @@ class LeanConnection:
         self._their_window = _FIRST_WINDOW
         self._their_table = 4096
         self._forget_table = False
-        self.max_outbound_frame_size = _OUR_MAX_FRAME
-        self.max_concurrent_streams = before_settings
+        self.max_outbound_frame_size: int = _OUR_MAX_FRAME
+        self.max_concurrent_streams: int = before_settings
         self.streams: dict[int, _Stream] = {}
-        self.state_machine = _Open()
+        self.state_machine: _Open = _Open()
         self._handlers: dict[int, Callable[[int, int, bytes, list[Event]], None]] = {
             _DATA: self._data,
             _HEADERS: self._headers,

@@ -1,5 +1,7 @@
 """Running process managers."""
 
+from typing import ClassVar
+
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.messages import (
@@ -8,7 +10,7 @@ from angzarr.messages import (
     SpeculatePmRequest,
     correlation_id_of,
 )
-from angzarr.messages.services import PROCESS_MANAGER_COORDINATOR
+from angzarr.messages.services import PROCESS_MANAGER_COORDINATOR, Service
 
 _HANDLE = Method.of(PROCESS_MANAGER_COORDINATOR, "Handle", ProcessManagerHandleResponse)
 _HANDLE_SPECULATIVE = Method.of(
@@ -19,7 +21,7 @@ _HANDLE_SPECULATIVE = Method.of(
 class ProcessManagerClient(SingleServiceClient):
     """Client of ProcessManagerCoordinatorService."""
 
-    services = (PROCESS_MANAGER_COORDINATOR,)
+    services: ClassVar[tuple[Service, ...]] = (PROCESS_MANAGER_COORDINATOR,)
 
     async def handle(
         self, request: ProcessManagerCoordinatorRequest, timeout: float | None = None

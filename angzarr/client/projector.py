@@ -1,5 +1,7 @@
 """Running projectors."""
 
+from typing import ClassVar
+
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.messages import (
@@ -10,7 +12,7 @@ from angzarr.messages import (
     SpeculateProjectorRequest,
     correlation_id_of,
 )
-from angzarr.messages.services import PROJECTOR_COORDINATOR
+from angzarr.messages.services import PROJECTOR_COORDINATOR, Service
 
 _HANDLE = Method.of(PROJECTOR_COORDINATOR, "Handle", Empty)
 _HANDLE_SYNC = Method.of(PROJECTOR_COORDINATOR, "HandleSync", Projection)
@@ -20,7 +22,7 @@ _HANDLE_SPECULATIVE = Method.of(PROJECTOR_COORDINATOR, "HandleSpeculative", Proj
 class ProjectorClient(SingleServiceClient):
     """Client of ProjectorCoordinatorService."""
 
-    services = (PROJECTOR_COORDINATOR,)
+    services: ClassVar[tuple[Service, ...]] = (PROJECTOR_COORDINATOR,)
 
     async def handle(self, book: EventBook, timeout: float | None = None) -> None:
         """Give the projectors events, without waiting for them.

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
@@ -9,7 +10,7 @@ from angzarr.client.query_builder import QueryBuilder
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ClientError
 from angzarr.messages import AggregateRoot, Empty, EventBook, Query, correlation_id_of
-from angzarr.messages.services import EVENT_QUERY
+from angzarr.messages.services import EVENT_QUERY, Service
 
 _GET_EVENT_BOOK = Method.of(EVENT_QUERY, "GetEventBook", EventBook)
 _GET_EVENTS = Method.of(EVENT_QUERY, "GetEvents", EventBook)
@@ -20,7 +21,7 @@ _SYNCHRONIZE = Method.of(EVENT_QUERY, "Synchronize", EventBook)
 class QueryClient(SingleServiceClient):
     """Client of EventQueryService. Every call is retried on UNAVAILABLE and when the connection fails."""
 
-    services = (EVENT_QUERY,)
+    services: ClassVar[tuple[Service, ...]] = (EVENT_QUERY,)
 
     def query(self, domain: str, root: uuid.UUID) -> QueryBuilder:
         """Start a query for one aggregate."""

@@ -1,9 +1,11 @@
 """Running sagas."""
 
+from typing import ClassVar
+
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.messages import SagaHandleRequest, SagaResponse, SpeculateSagaRequest, correlation_id_of
-from angzarr.messages.services import SAGA_COORDINATOR
+from angzarr.messages.services import SAGA_COORDINATOR, Service
 
 _EXECUTE = Method.of(SAGA_COORDINATOR, "Execute", SagaResponse)
 _EXECUTE_SPECULATIVE = Method.of(SAGA_COORDINATOR, "ExecuteSpeculative", SagaResponse)
@@ -12,7 +14,7 @@ _EXECUTE_SPECULATIVE = Method.of(SAGA_COORDINATOR, "ExecuteSpeculative", SagaRes
 class SagaClient(SingleServiceClient):
     """Client of SagaCoordinatorService."""
 
-    services = (SAGA_COORDINATOR,)
+    services: ClassVar[tuple[Service, ...]] = (SAGA_COORDINATOR,)
 
     async def execute(self, request: SagaHandleRequest, timeout: float | None = None) -> SagaResponse:
         """Let the sagas react to events.

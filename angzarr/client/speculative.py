@@ -1,6 +1,6 @@
 """Asking what would happen."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from angzarr.client.base import BaseClient
 from angzarr.client.calls import Method
@@ -20,6 +20,7 @@ from angzarr.messages.services import (
     PROCESS_MANAGER_COORDINATOR,
     PROJECTOR_COORDINATOR,
     SAGA_COORDINATOR,
+    Service,
 )
 
 _COMMAND_HANDLER = Method.of(COMMAND_HANDLER_COORDINATOR, "HandleSyncSpeculative", CommandResponse)
@@ -35,7 +36,7 @@ class SpeculativeClient(BaseClient):
     raises what ``QueryClient.get_event_book`` raises.
     """
 
-    services = (
+    services: ClassVar[tuple[Service, ...]] = (
         COMMAND_HANDLER_COORDINATOR,
         SAGA_COORDINATOR,
         PROJECTOR_COORDINATOR,
