@@ -25,7 +25,7 @@ from angzarr.coordinator.assembly import (
 )
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
-from angzarr.coordinator.handlers import ProjectorEndpoint
+from angzarr.coordinator.handlers import Components, ProjectorEndpoint
 from angzarr.coordinator.listening import listen, server_for
 from angzarr.coordinator.runtime import Runtime
 from angzarr.coordinator.store import MEMORY, SqliteStore, Store
@@ -82,7 +82,7 @@ class EmbeddedCoordinator:
         config: CoordinatorConfig | None = None,
     ) -> None:
         self.app = app
-        self.config = config or CoordinatorConfig()
+        self.config: CoordinatorConfig = config or CoordinatorConfig()
         self._store: Store = SqliteStore(store, self.config.store) if isinstance(store, str | Path) else store
         self._uds_base = None if uds_base is None else str(uds_base)
         self._tcp = tcp
@@ -90,7 +90,7 @@ class EmbeddedCoordinator:
         self._entered = False
         self._runtime: Runtime | None = None
         self._server: GrpcServer | None = None
-        self.components = assembled(
+        self.components: Components = assembled(
             app.routers if app is not None else (),
             handlers or {},
             sagas or {},

@@ -66,8 +66,8 @@ class Engine:
     locks: KeyLocks = field(default_factory=KeyLocks)
 
     def __post_init__(self) -> None:
-        self.cache = HistoryCache(self.config.commands.cache_bytes)
-        self.hot = HotStates(self.config.commands.hot_states)
+        self.cache: HistoryCache = HistoryCache(self.config.commands.cache_bytes)
+        self.hot: HotStates = HotStates(self.config.commands.hot_states)
 
     def handler(self, domain: str) -> HandlerEndpoint:
         """The command handlers of a domain.

@@ -103,7 +103,7 @@ class SettleTimeout(TimeoutError):
     """
 
     def __init__(self, timeout: float, pending: Sequence[Pending]) -> None:
-        self.pending = tuple(pending)
+        self.pending: tuple[Pending, ...] = tuple(pending)
         super().__init__(_table(timeout, self.pending))
 
 

@@ -71,7 +71,7 @@ class HotAggregate:
     __slots__ = ("_states", "_tail", "next_sequence", "snapshot_sequence")
 
     def __init__(self, next_sequence: int, snapshot_sequence: int | None) -> None:
-        self.next_sequence = next_sequence
+        self.next_sequence: int = next_sequence
         self.snapshot_sequence = snapshot_sequence
         self._states: dict[Fold, tuple[Any, int]] = {}
         self._tail: list[Payload] = []
@@ -120,7 +120,7 @@ class HotHistory:
     """
 
     def __init__(self, known: HotAggregate, book: EventBook | None) -> None:
-        self.next_sequence = known.next_sequence
+        self.next_sequence: int = known.next_sequence
         self._known = known
         self._book = book
 

@@ -37,7 +37,7 @@ class Lanes(Generic[K]):
         self._again: set[K] = set()
         self._resting: dict[K, asyncio.TimerHandle] = {}
         self._workers = 0
-        self.closed = False
+        self.closed: bool = False
 
     def wake(self, lane: K) -> None:
         """There is work in a lane; one that rests after a failure is left to rest."""

@@ -32,7 +32,7 @@ class Projections:
     def __init__(self, engine: Engine, group: "TaskGroup") -> None:
         self._engine = engine
         self._group = group
-        self.subscriptions = {
+        self.subscriptions: dict[str, Subscription] = {
             projector.name: Subscription(engine, projector, f"projector:{projector.name}", group)
             for projector in engine.components.projectors
         }

@@ -64,7 +64,7 @@ class Reactions:
         self._queues: dict[Lane, deque[Item]] = {}
         self._lanes: Lanes[Lane] = Lanes(group, self._run_lane, self._config.concurrency)
         self.claimed: dict[int, Item] = {}
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
         self.settle_cascade: Callable[[str], Awaitable[None]] = _nothing_to_settle
         self.finish_cascade: Callable[[Commit], Awaitable[object]] | None = None
 

@@ -47,20 +47,26 @@ class Runtime:
         commands, facts = CommandPipeline(engine), FactPipeline(engine)
         compensation = CompensationPipeline(engine)
         self.engine = engine
-        self.streams = EventStreams(serving.subscriber_buffer)
-        self.projections = Projections(engine, group)
+        self.streams: EventStreams = EventStreams(serving.subscriber_buffer)
+        self.projections: Projections = Projections(engine, group)
         steps = Steps(engine, commands, facts, Rejections(engine, compensation))
-        self.reactions = Reactions(engine, steps, group)
-        self.following = Following(engine, self.reactions, self.projections, self.streams, compensation)
-        self.letters = DeadLetters(engine, self.reactions, self.projections)
+        self.reactions: Reactions = Reactions(engine, steps, group)
+        self.following: Following = Following(
+            engine, self.reactions, self.projections, self.streams, compensation
+        )
+        self.letters: DeadLetters = DeadLetters(engine, self.reactions, self.projections)
         engine.fan_out = self.following
-        self.commands = CommandHandlerCoordinatorService(commands, facts, Speculation(engine), compensation)
-        self.queries = EventQueryService(Queries(engine.store))
-        self.sagas = SagaCoordinatorService(engine, self.reactions)
-        self.process_managers = ProcessManagerCoordinatorService(engine, self.reactions)
-        self.projectors = ProjectorCoordinatorService(engine, self.projections)
-        self.event_stream = EventStreamService(self.streams)
-        self.admin = AdminService(engine.store, self.letters, self.projections)
+        self.commands: CommandHandlerCoordinatorService = CommandHandlerCoordinatorService(
+            commands, facts, Speculation(engine), compensation
+        )
+        self.queries: EventQueryService = EventQueryService(Queries(engine.store))
+        self.sagas: SagaCoordinatorService = SagaCoordinatorService(engine, self.reactions)
+        self.process_managers: ProcessManagerCoordinatorService = ProcessManagerCoordinatorService(
+            engine, self.reactions
+        )
+        self.projectors: ProjectorCoordinatorService = ProjectorCoordinatorService(engine, self.projections)
+        self.event_stream: EventStreamService = EventStreamService(self.streams)
+        self.admin: AdminService = AdminService(engine.store, self.letters, self.projections)
 
     async def start(self) -> None:
         """Take up what an earlier process left."""

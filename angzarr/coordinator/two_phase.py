@@ -40,7 +40,7 @@ class TwoPhase:
         self._steps_left = steps_left
         self._requests: Counter[str] = Counter()
         self._failed: dict[str, str] = {}
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
 
     @property
     def under_way(self) -> tuple[str, ...]:

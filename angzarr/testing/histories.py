@@ -73,8 +73,8 @@ class Steps:
         self._depends = any(not isinstance(own, SearchStrategy) for own in commands.values())
         self._known: dict[frozenset[int], SearchStrategy[When]] = {}
         self._outcomes: dict[bytes, Outcome] = {}
-        self.garbage = garbage(subject)
-        self.count = len(_choices(subject, {}, None))
+        self.garbage: SearchStrategy[When] = garbage(subject)
+        self.count: int = len(_choices(subject, {}, None))
 
     def now(self, state: AnyValue, without: frozenset[int] = frozenset()) -> SearchStrategy[When]:
         """One thing that can happen in a state.
