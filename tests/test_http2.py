@@ -7,7 +7,7 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from hpack import Decoder, Encoder, HeaderTuple, NeverIndexedHeaderTuple, OversizedHeaderListError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr import http2
@@ -42,6 +42,7 @@ def decoded(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
     return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
 
 
+@settings(deadline=None)
 @given(BLOCKS, st.data())
 def test_what_the_encoder_writes_hpack_reads(
     blocks: list[list[tuple[bytes, bytes]]], data: st.DataObject
@@ -54,6 +55,7 @@ def test_what_the_encoder_writes_hpack_reads(
         assert decoded(decoder, encoder.encode(headers)) == headers
 
 
+@settings(deadline=None)
 @given(BLOCKS, st.data())
 def test_what_hpack_writes_the_decoder_reads(
     blocks: list[list[tuple[bytes, bytes]]], data: st.DataObject
@@ -65,6 +67,7 @@ def test_what_hpack_writes_the_decoder_reads(
         assert decoded(decoder, encoder.encode(headers)) == headers
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_any_bytes_are_read_as_hpack_reads_them(blocks: list[bytes]) -> None:
     ours, theirs = RememberingDecoder(), Decoder()

@@ -149,8 +149,10 @@ class Call:
                 await handler.func(stream)
         except GRPCError as error:
             return error
-        except (StreamClosedError, StreamTerminatedError):
-            raise
+        except (StreamClosedError, StreamTerminatedError) as error:
+            if stream.gone:
+                raise
+            return self._serving.status_of(error)  # of a call that the handler made
         except asyncio.CancelledError as error:
             if self._stopping:
                 return None  # the status has been sent

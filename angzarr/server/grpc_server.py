@@ -77,8 +77,10 @@ class GrpcServer:
     ) -> None:
         self.options: ServerOptions = options or ServerOptions()
         quiet = _methods(background)
+        offered = _methods(services, taken=quiet)
         self.serving: Serving = Serving(
-            methods=_methods([*services, *background]),
+            methods={path: intercepted(path, method, interceptors) for path, method in offered.items()}
+            | quiet,
             codec=codec or GrpcCodec(),
             options=self.options,
             status_of=status_of or self._status_of,

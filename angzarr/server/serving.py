@@ -1,13 +1,14 @@
 """Routers as a server process: bound by the environment, healthy when ready, drained on SIGTERM and SIGINT."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import anyio
 from structlog.stdlib import BoundLogger
 
 from angzarr.errors import InvalidArgumentError
+from angzarr.interceptors import Interceptor
 from angzarr.log import get_logger
 from angzarr.server import environment
 from angzarr.server.grpc_server import GrpcServer, Servable
@@ -40,6 +41,7 @@ def create_server(
     *,
     address: str | None = None,
     options: ServerOptions | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> ServerHandle: ...
 @overload
 def create_server(
@@ -49,6 +51,7 @@ def create_server(
     *,
     address: str | None = None,
     options: ServerOptions | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> ServerHandle: ...
 def create_server(
     services: Any,
@@ -57,6 +60,7 @@ def create_server(
     *,
     address: str | None = None,
     options: ServerOptions | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> ServerHandle:
     """A server of routers or other services, with health and reflection; not started. Call it inside a running loop.
 
@@ -69,6 +73,7 @@ def create_server(
         service_name: a further name for health.
         address: where to listen; by default what the environment says, see `angzarr.server.transport`.
         options: limits and timings; the message size comes from the environment by default.
+        interceptors: go around every call, the first one outermost; see `angzarr.interceptors`.
 
     Raises:
         InvalidArgumentError: INVALID_PORT, INVALID_ENVIRONMENT or ENDPOINT_INVALID_URI.
@@ -78,7 +83,7 @@ def create_server(
     else:
         served, name = [servicer if services is None else services(servicer)], service_name
     options = options or ServerOptions(max_message_bytes=environment.message_limit())
-    return build(served, name, address or transport_of_environment()[1], options)
+    return build(served, name, address or transport_of_environment()[1], options, interceptors=interceptors)
 
 
 async def serve(
@@ -86,6 +91,7 @@ async def serve(
     address: str | None = None,
     health_service: str | None = None,
     grace: float = 5.0,
+    interceptors: Sequence[Interceptor] = (),
 ) -> None:
     """Serve until SIGTERM, SIGINT or cancellation, then drain.
 
@@ -98,6 +104,7 @@ async def serve(
             `angzarr.server.transport`.
         health_service: a further name for health, beside ``""`` and the services' names.
         grace: seconds that calls in flight get when the server stops.
+        interceptors: go around every call, the first one outermost; see `angzarr.interceptors`.
 
     Raises:
         InvalidArgumentError: nothing to serve, two routers of one kind, or a wrong address or environment.
@@ -105,7 +112,9 @@ async def serve(
     """
     options = ServerOptions(max_message_bytes=environment.message_limit(), grace=grace)
     where = address or transport_of_environment()[1]
-    handle = build(list(_flattened(routers_or_app)), health_service or "", where, options)
+    handle = build(
+        list(_flattened(routers_or_app)), health_service or "", where, options, interceptors=interceptors
+    )
     await run(handle, log, {"services": handle.server.services})
 
 
@@ -159,6 +168,7 @@ def build(
     options: ServerOptions | None = None,
     *,
     outputs: Iterable[Probe] | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> ServerHandle:
     """A server of these services with health, reflection and readiness probes, for an address.
 
@@ -168,6 +178,7 @@ def build(
         address: where to listen.
         options: limits and timings.
         outputs: probes of what the services need; by default of what the routers among them send to.
+        interceptors: go around every call of the services.
 
     Raises:
         InvalidArgumentError: there is nothing to serve, or two services claim one method.
@@ -180,7 +191,9 @@ def build(
     reflection = ReflectionService([*full_names, *_OF_OUR_OWN])
     transport, signal = TransportProbe.new()
     return ServerHandle(
-        server=GrpcServer([*services, reflection], background=[health], options=options),
+        server=GrpcServer(
+            [*services, reflection], background=[health], interceptors=interceptors, options=options
+        ),
         address=address,
         transport_signal=signal,
         health_servicer=health,

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr.errors import InvalidArgumentError
@@ -47,6 +47,7 @@ def test_anything_else_is_an_error_that_names_it(text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_an_address_or_an_error(text: str) -> None:
     try:
