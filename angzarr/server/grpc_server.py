@@ -36,6 +36,7 @@ from angzarr.router.status import status_of
 from angzarr.server.addresses import BindAddress, Listener, bind, parse_bind_address
 from angzarr.server.calls import Call, Serving
 from angzarr.server.connections import PARTING, ServerConnection
+from angzarr.server.intercepted import intercepted
 from angzarr.server.options import ServerOptions
 
 log: BoundLogger = get_logger(__name__)
