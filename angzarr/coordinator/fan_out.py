@@ -182,9 +182,12 @@ class Following:
             return
         while queue and queue[0].row.kind == "rejection":
             told = await self._step(queue.popleft(), flow, cascade)
-            if told is not None and told.commit is not None:
+            if told is None:
+                continue
+            queue.extendleft(reversed(told.following))
+            if told.commit is not None:
                 await self.finish(told.commit)
-            if told is not None and told.rejection is not None:
+            if told.rejection is not None:
                 raise ChainStoppedError(told.rejection)
         domain = item.row.key.domain if done.command is None else done.command.cover.domain
         if flow.errors == CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER and done.command is not None:

@@ -71,12 +71,21 @@ class UpcasterEndpoint(Protocol):
 
 @dataclass(frozen=True)
 class SagaComponent:
-    """A saga as the coordinator knows it: ``targets`` is what it says it sends commands to."""
+    """A saga as the coordinator knows it.
+
+    Attributes:
+        name: under which its retries and dead letters are kept.
+        source: the domain whose events it is given.
+        endpoint: the saga.
+        targets: the domains it says it sends commands to.
+        rejected: domain and short name of the commands whose rejection it wants to hear of, besides its source.
+    """
 
     name: str
     source: str
     endpoint: SagaEndpoint
     targets: tuple[str, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,9 @@ def components_of(routers: Iterable[Any]) -> Components:
             upcasters.update({info.domain: LocalUpcaster(router) for info in router.handlers})
         for one, info in _single(router):
             if router.kind == "saga":
-                sagas.append(SagaComponent(info.name, info.source, LocalSaga(one), info.targets))
+                sagas.append(
+                    SagaComponent(info.name, info.source, LocalSaga(one), info.targets, info.rejected)
+                )
             elif router.kind == "process_manager":
                 managers.append(
                     ProcessManagerComponent(

@@ -11,10 +11,22 @@ from grpclib.const import Status
 
 from angzarr.coordinator import books, dead_letters
 from angzarr.coordinator.checks import SAGA_FAILURES_DOMAIN
+from angzarr.coordinator.commands import command_type
 from angzarr.coordinator.commits import Flow, Origin
 from angzarr.coordinator.engine import Engine, commit_of, new_events
 from angzarr.coordinator.errors import ConflictError
-from angzarr.coordinator.sending import PROCESS_MANAGER, cause_of
+from angzarr.coordinator.handlers import SagaComponent
+from angzarr.coordinator.sending import (
+    PROCESS_MANAGER,
+    REJECTION,
+    SAGA,
+    Sender,
+    cause_of,
+    deliveries,
+    follow_up,
+    pack_body,
+    unpack_body,
+)
 from angzarr.coordinator.steps import Done, FailedError, Item, process_root
 from angzarr.coordinator.store.records import MAIN, Dequeue, Key, Operation, Provenance
 from angzarr.log import get_logger
@@ -33,6 +45,7 @@ from angzarr.messages import (
     RejectionNotification,
     RevocationResponse,
     SagaCompensationFailed,
+    SagaHandleRequest,
     has_field,
     now,
     pack,
@@ -43,6 +56,7 @@ if TYPE_CHECKING:
     from angzarr.coordinator.speculation import CompensationPipeline
     from angzarr.coordinator.stepping import Steps
 
+_AFTER_REJECTION = 10_000
 _log = get_logger(__name__)
 
 
@@ -68,8 +82,27 @@ class Rejections:
         manager = steps.manager(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
         if manager is not None:
             return await self._tell_manager(steps, item, manager, notice, rejected, cause)
-        case = Case(self._engine, item, rejected, reason, source, cause, flow)
+        saga = steps.sagas.get(item.row.component)
+        if saga is not None and "asked" not in meta and _rejected_key(rejected) in saga.rejected:
+            return await self._tell_saga(steps, item, saga, notice, meta)
+        case = Case(
+            self._engine, item, rejected, reason, source, cause, flow, handled=meta.get("asked", False)
+        )
         return await self._tell_aggregate(case, notice, upstream=False)
+
+    async def _tell_saga(
+        self, steps: "Steps", item: "Item", saga: SagaComponent, notice: Notification, meta: dict[str, Any]
+    ) -> "Done":
+        """Tell a saga that wants to hear of it; its source is told afterwards."""
+        trigger = _trigger(notice, notice.cover, item.row.last_sequence)
+        answer = await steps.ask(item, "Saga", saga.endpoint.handle(SagaHandleRequest(source=trigger)))
+        sender = Sender(saga.name, SAGA, notice.cover, item.row.last_sequence)
+        sent = deliveries(
+            item.row, sender, answer.commands, answer.events, _AFTER_REJECTION * (1 + meta["index"])
+        )
+        _, data = unpack_body(item.row.body)
+        again = follow_up(REJECTION, item.row, pack_body({**meta, "asked": bool(sent)}, data))
+        return await steps.supersede(item, [again, *sent])
 
     async def _tell_manager(
         self,
@@ -82,17 +115,16 @@ class Rejections:
     ) -> "Done":
         process = Key(manager.pm_domain, item.row.key.edition, process_root(item.row.correlation_id))
         source = books.cover_of(process, item.row.correlation_id)
-        page = EventPage(header=PageHeader(sequence=cause.sequence), event=pack(notice), created_at=now())
-        trigger = EventBook(cover=source, pages=[page], next_sequence=cause.sequence + 1)
+        trigger = _trigger(notice, source, cause.sequence)
         own_cause = cause._replace(component=f"{manager.name}!rejected")
         for _ in range(self._engine.config.commands.attempts):
             try:
-                done = await steps.advance(item, manager, trigger, cause=own_cause)
+                done = await steps.advance(item, manager, trigger, cause=own_cause, keep_unanswered=True)
             except ConflictError:
                 continue
             if done.commit is None and not done.following:
                 case = Case(self._engine, item, rejected, notice_reason(notice), source, own_cause, Flow())
-                await case.emit_system_revocation("the process manager did not compensate", gone=True)
+                await case.emit_system_revocation("the process manager did not compensate")
             return done
         raise _writers_keep_writing(item)
 
@@ -104,7 +136,7 @@ class Rejections:
         except GRPCError as error:
             if error.status is Status.UNAVAILABLE:
                 raise FailedError(error) from error
-            await case.emit_system_revocation(error.message or error.status.name)
+            await case.unanswered(error.message or error.status.name)
             return Done()
         return await self._carry_out(case, answer, upstream)
 
@@ -122,7 +154,7 @@ class Rejections:
                 return await self._tell_aggregate(onward, answer.notification, upstream=True)
             await case.emit_system_revocation("the notification names no aggregate to forward it to")
         else:
-            await case.emit_system_revocation("the source did not compensate")
+            await case.unanswered("the source did not compensate")
         return Done()
 
     async def _revoke(self, case: "Case", revocation: RevocationResponse) -> None:
@@ -164,8 +196,11 @@ class Case:
         source: Cover,
         cause: Provenance,
         flow: Flow,
+        *,
+        handled: bool = False,
     ) -> None:
         self._engine = engine
+        self._handled = handled
         self.item = item
         self.rejected = rejected
         self.reason = reason
@@ -202,9 +237,14 @@ class Case:
         """The rejection is dealt with."""
         await self._engine.store.submit([Dequeue(self.item.row.id), *also])
 
-    async def emit_system_revocation(
-        self, why: str, also: Sequence[Operation] = (), *, gone: bool = False
-    ) -> None:
+    async def unanswered(self, why: str) -> None:
+        """The source does nothing about it: a failure, unless the saga itself has dealt with it."""
+        if self._handled:
+            await self.done()
+        else:
+            await self.emit_system_revocation(why)
+
+    async def emit_system_revocation(self, why: str, also: Sequence[Operation] = ()) -> None:
         """Publish SagaCompensationFailed in the domain of saga failures, once."""
         source = books.key_of(self.source)
         key = Key(SAGA_FAILURES_DOMAIN, MAIN, source.root)
@@ -216,7 +256,7 @@ class Case:
             rejected_command=self.rejected,
             occurred_at=now(),
         )
-        rest = list(also) if gone else [Dequeue(self.item.row.id), *also]
+        rest = [Dequeue(self.item.row.id), *also]
         for _ in range(self._engine.config.commands.attempts):
             try:
                 return await self._publish(key, failure, rest)
@@ -250,6 +290,15 @@ def source_of(rejected: CommandBook, cause: Provenance, correlation_id: str) -> 
     else:
         key = Key(cause.domain, cause.edition, cause.root)
     return books.cover_of(key, correlation_id)
+
+
+def _trigger(notice: Notification, cover: Cover, sequence: int) -> EventBook:
+    page = EventPage(header=PageHeader(sequence=sequence), event=pack(notice), created_at=now())
+    return EventBook(cover=cover, pages=[page], next_sequence=sequence + 1)
+
+
+def _rejected_key(rejected: CommandBook) -> tuple[str, str]:
+    return rejected.cover.domain, command_type(rejected).rpartition(".")[2]
 
 
 def notification(source: Cover, rejected: CommandBook, reason: str) -> Notification:

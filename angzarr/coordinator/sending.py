@@ -88,9 +88,10 @@ def deliveries(
     sender: Sender,
     commands: Sequence[CommandBook],
     facts: Sequence[EventBook],
+    first_index: int = 0,
 ) -> list[Enqueue]:
     """The work that remains after an answer: its commands in order, then its facts."""
-    index = 0
+    index = first_index
     rows = []
     for command in commands:
         book = prepared_command(command, sender, trigger.correlation_id)

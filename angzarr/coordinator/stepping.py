@@ -136,7 +136,7 @@ class Steps:
             book.pages = await upcast(upcaster, row.key.domain, book.pages)
         return book
 
-    async def _ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
+    async def ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
         """Await a component's answer, for as long as it may take."""
         limit = self._config.handler_timeout
         try:
@@ -161,9 +161,9 @@ class Steps:
             destination_sequences=await self._saga_destinations(saga, row.key, book.cover),
             **_modes(row),
         )
-        answer = await self._ask(item, "Saga", saga.endpoint.handle(request))
+        answer = await self.ask(item, "Saga", saga.endpoint.handle(request))
         sender = Sender(row.component, SAGA, clone(book.cover), row.last_sequence)
-        done = await self._replace(item, deliveries(row, sender, answer.commands, answer.events))
+        done = await self.supersede(item, deliveries(row, sender, answer.commands, answer.events))
         return replace(done, answer=answer)
 
     async def _saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:
@@ -173,7 +173,8 @@ class Steps:
         divergence = divergence_for(cover.edition, target.domain)
         return {target.domain: await self._engine.store.next_sequence(target, divergence)}
 
-    async def _replace(self, item: Item, rows: Sequence[Enqueue]) -> Done:
+    async def supersede(self, item: Item, rows: Sequence[Enqueue]) -> Done:
+        """Store what takes the place of a step."""
         results = await self._engine.store.submit([Dequeue(item.row.id), *rows])
         return Done(_items(rows, results[1:]))
 
@@ -185,7 +186,7 @@ class Steps:
         consumer = f"pm:{manager.name}"
         seen = await self._engine.store.position(consumer, row.key)
         if seen is not None and seen.sequence >= row.last_sequence:
-            return await self._replace(item, [])
+            return await self.supersede(item, [])
         trigger = await self._book(item)
         handled = SetPosition(consumer, row.key, row.last_sequence)
         for _ in range(self._engine.config.commands.attempts):
@@ -204,8 +205,11 @@ class Steps:
         trigger: EventBook,
         also: Sequence[Operation] = (),
         cause: Provenance | None = None,
+        keep_unanswered: bool = False,
     ) -> Done:
         """Call a process manager and store its events together with the commands still to be sent.
+
+        With ``keep_unanswered`` a step that it has no answer to stays to be done.
 
         Raises:
             ConflictError: STORE_CONFLICT, another writer was first: call again.
@@ -220,7 +224,7 @@ class Steps:
                 process_state=await engine.book_for_handler(history, cascade_id_of(row)),
                 destination_sequences=await self._manager_destinations(manager, row.key),
             )
-            answer = await self._ask(item, "Process manager", manager.endpoint.handle(request))
+            answer = await self.ask(item, "Process manager", manager.endpoint.handle(request))
             own = process_events(answer, process, row.correlation_id, history.next_sequence)
             last = history.next_sequence + len(own.pages) - 1
             sender = Sender(
@@ -228,6 +232,8 @@ class Steps:
             )
             rows = deliveries(row, sender, answer.commands, answer.facts)
             rest: list[Operation] = [Dequeue(row.id), *also, *rows]
+            if keep_unanswered and not own.pages and not rows:
+                return Done(answer=answer)
             if not own.pages:
                 results = await engine.store.submit(rest)
                 return Done(_items(rows, results[-len(rows) :] if rows else []), answer=answer)
@@ -267,7 +273,7 @@ class Steps:
             if _may_pass(error):
                 raise FailedError(error, patient=isinstance(error.__cause__, StoreError)) from error
             meta["reason"] = error.message or error.status.name
-            done = await self._replace(item, [follow_up(REJECTION, row, pack_body(meta, data))])
+            done = await self.supersede(item, [follow_up(REJECTION, row, pack_body(meta, data))])
             return replace(done, rejection=error, command=request.command)
         faults.reached("after delivery")
         return Done(commit=commit, command=request.command)

@@ -86,11 +86,10 @@ class Subscription:
 
     async def start(self) -> None:
         """Find out how far an earlier process got."""
-        for position in await self._engine.store.positions(self.consumer):
-            if position.key == EVERYTHING:
-                self.cursor = self._saved = position.sequence
-            elif position.parked:
-                self._parked.add(position.key)
+        everything = await self._engine.store.position(self.consumer, EVERYTHING)
+        if everything is not None:
+            self.cursor = self._saved = everything.sequence
+        self._parked.update(position.key for position in await self._engine.store.parked(self.consumer))
         self._woken.set()
 
     def takes(self, domain: str) -> bool:

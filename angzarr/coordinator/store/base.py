@@ -106,6 +106,9 @@ class Store(Protocol):
     async def positions(self, consumer: str) -> "list[Position]":
         """How far a consumer got in every aggregate."""
 
+    async def parked(self, consumer: str) -> "list[Position]":
+        """The aggregates in which a consumer is stuck."""
+
     async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
         """Which projectors have taken an event in, and when where it was the last one."""
 

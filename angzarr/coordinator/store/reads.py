@@ -232,10 +232,12 @@ def position(connection: sqlite3.Connection, consumer: str, key: Key) -> Positio
     return None if row is None else Position(consumer, key, row[0], bool(row[1]))
 
 
-def positions(connection: sqlite3.Connection, consumer: str) -> list[Position]:
-    """How far a consumer got, aggregate by aggregate."""
+def positions(connection: sqlite3.Connection, consumer: str, parked: bool = False) -> list[Position]:
+    """How far a consumer got, aggregate by aggregate; only where it is stuck with ``parked``."""
+    where = " AND parked = 1" if parked else ""
     rows = connection.execute(
-        "SELECT domain, edition, root, sequence, parked FROM positions WHERE consumer = ?", (consumer,)
+        f"SELECT domain, edition, root, sequence, parked FROM positions WHERE consumer = ?{where}",
+        (consumer,),
     )
     return [Position(consumer, Key(*row[:3]), row[3], bool(row[4])) for row in rows]
 

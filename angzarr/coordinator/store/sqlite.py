@@ -251,6 +251,9 @@ class SqliteStore:
     async def positions(self, consumer: str) -> "list[Position]":
         return await self._read(lambda connection: reads.positions(connection, consumer))
 
+    async def parked(self, consumer: str) -> "list[Position]":
+        return await self._read(lambda connection: reads.positions(connection, consumer, parked=True))
+
     async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
         return await self._read(lambda connection: reads.projected(connection, key, sequence))
 

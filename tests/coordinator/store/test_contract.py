@@ -228,6 +228,8 @@ async def test_consumers_remember_how_far_they_got(store: Store) -> None:
     await store.submit([SetPosition("standings", ALICE, 4, parked=True)])
     assert await store.position("standings", ALICE) == Position("standings", ALICE, 4, True)
     assert await store.positions("standings") == [Position("standings", ALICE, 4, True)]
+    await store.submit([SetPosition("standings", BOB, 1)])
+    assert await store.parked("standings") == [Position("standings", ALICE, 4, True)]
 
 
 async def test_rebuilt_positions_replace_the_live_ones(store: Store) -> None:
