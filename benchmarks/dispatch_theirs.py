@@ -132,7 +132,8 @@ def request(events: int, types: int) -> bytes:
     page.header.sequence = events
     page.command.type_url = f"{PREFIX}bank.Deposit"
     page.command.value = BANK["Deposit"](amount=5).SerializeToString()
-    return asked.SerializeToString()
+    encoded: bytes = asked.SerializeToString()
+    return encoded
 
 
 def cover() -> Any:

@@ -166,7 +166,8 @@ def compare(seconds: float, rounds: int) -> dict[str, Any]:
 
 def summary(results: dict[str, list[dict[str, Any]]], concurrency: str) -> dict[str, float]:
     def middle(which: str, number: str) -> float:
-        return median(result[concurrency][number] for result in results[which])
+        found: list[float] = [result[concurrency][number] for result in results[which]]
+        return median(found)
 
     return {
         "ours_per_second": round(middle("ours", "per_second")),
