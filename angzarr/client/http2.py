@@ -15,11 +15,11 @@ from typing import Any, cast
 
 from grpclib.client import Handler
 from grpclib.config import Configuration
-from grpclib.protocol import Connection, EventsProcessor, H2Protocol, _set_nodelay
+from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, _set_nodelay
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset
+from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset, WindowUpdated
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
@@ -44,7 +44,12 @@ class Processor(EventsProcessor):
     draining = False
     _introduced = False
 
+    def __init__(self, handler: AbstractHandler, connection: Connection) -> None:
+        super().__init__(handler, connection)
+        self._strangers = 0
+
     def register(self, stream: Any) -> Callable[[], None]:
+        self._strangers += not isinstance(stream, CallStream)
         release = super().register(stream)
         return lambda: self._released(release)
 
@@ -56,6 +61,19 @@ class Processor(EventsProcessor):
     def process(self, event: Event) -> None:
         if event.__class__ in getattr(self, "processors", ()):
             super().process(event)
+
+    def process_window_updated(self, event: WindowUpdated) -> None:
+        """Wake whoever waits for the window; grpclib wakes everybody, and servers write many of these."""
+        if self._strangers:
+            super().process_window_updated(event)
+            return
+        streams: Any = self.streams
+        if event.stream_id == 0:
+            for stream in streams.values():
+                if stream.waits_for_window:
+                    stream.set()
+        elif event.stream_id in streams and streams[event.stream_id].waits_for_window:
+            streams[event.stream_id].set()
 
     def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
         super().process_remote_settings_changed(event)
@@ -114,6 +132,7 @@ class ClientProtocol(H2Protocol):
         self._lean = config.http2 == "lean"
         self._timer: asyncio.TimerHandle | None = None
         self._pinged = 0.0
+        self._writing = False
         self._first = b""
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
@@ -172,6 +191,18 @@ class ClientProtocol(H2Protocol):
         self.processor.close(f"connection lost: {exc}" if exc else "connection lost: closed by the server")
         if not self.lost.done():
             self.lost.set_result(None)
+
+    def flush(self) -> None:
+        """Write what is to be sent: the first time in a turn of the loop at once, what follows together at its end."""
+        if not self._writing:
+            self._writing = True
+            self._loop.call_soon(self._flush_rest)
+            self.connection.flush()
+
+    def _flush_rest(self) -> None:
+        self._writing = False
+        if not self.connection.is_closing():
+            self.connection.flush()
 
     def close(self) -> None:
         """Say goodbye and close; calls that are under way end with TransportError."""

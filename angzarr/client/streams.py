@@ -33,6 +33,7 @@ class CallStream:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._processor: Any = protocol.processor
+        self._write: Callable[[], None] = getattr(protocol, "flush", protocol.connection.flush)
         self._limit = limit
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -43,6 +44,7 @@ class CallStream:
         self._unacknowledged = 0
         self.id = 0
         self.ended = False
+        self.waits_for_window = False
         # What grpclib's events processor reads and writes on its own streams:
         self.headers: list[tuple[str, str]] | None = None
         self.trailers: list[tuple[str, str]] | None = None
@@ -152,7 +154,9 @@ class CallStream:
             self._flush()
             start += sent
             if not sent:
+                self.waits_for_window = True
                 await self._until(self._window_open)
+                self.waits_for_window = False
 
     def _send_some(self, data: bytes, start: int, end: bool) -> int:
         """Hand h2 what the windows allow; how much that was."""
@@ -241,7 +245,7 @@ class CallStream:
     def _flush(self) -> None:
         connection = self._protocol.connection
         if not connection.is_closing():
-            connection.flush()
+            self._write()
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         self._acknowledge()

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Literal
 
 import anyio
 import h2.errors
@@ -22,14 +24,30 @@ ONCE = ExponentialBackoffRetry(max_attempts=1)
 QUICK = ExponentialBackoffRetry(min_delay=0.001, max_delay=0.01, max_attempts=5)
 
 
+_below: list[Literal["lean", "h2"]] = ["lean"]
+
+
+@pytest.fixture(autouse=True, params=["lean", "h2"])
+def http2(request: pytest.FixtureRequest) -> None:
+    """Every test runs over our HTTP/2 and over h2's."""
+    _below[0] = request.param
+
+
 @asynccontextmanager
 async def client_of(
-    *scripts: Script, retry: ExponentialBackoffRetry = ONCE, **options: object
+    *scripts: Script,
+    retry: ExponentialBackoffRetry = ONCE,
+    config: ChannelConfig | None = None,
+    retry_commands: bool = False,
+    lazy: bool = False,
 ) -> AsyncIterator[DomainClient]:
+    below = replace(config or ChannelConfig(), http2=_below[0])
     async with (
         unharmed(),
         scripted(*scripts) as endpoint,
-        DomainClient.connect(endpoint, retry, **options) as client,  # type: ignore[arg-type]
+        DomainClient.connect(
+            endpoint, retry, config=below, retry_commands=retry_commands, lazy=lazy
+        ) as client,
     ):
         yield client
 
@@ -431,7 +449,8 @@ async def test_garbage_instead_of_http2_is_a_transport_error(garbage: bytes) -> 
     server = await asyncio.start_server(spit, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        async with QueryClient.connect(f"127.0.0.1:{port}", ONCE) as client:
+        config = ChannelConfig(http2=_below[0])
+        async with QueryClient.connect(f"127.0.0.1:{port}", ONCE, config=config) as client:
             with pytest.raises(TransportError):
                 await client.get_event_book(Query(), timeout=2)
 
@@ -508,7 +527,7 @@ async def test_an_informational_answer_before_the_real_one_is_ignored() -> None:
 
 
 async def test_a_half_open_connection_is_found_by_keepalive() -> None:
-    config = ChannelConfig(keepalive_time=0.1, keepalive_timeout=0.1)
+    config = ChannelConfig(keepalive_time=0.1, keepalive_timeout=0.1, http2=_below[0])
     async with (
         unharmed(),
         scripted(answering) as target,
