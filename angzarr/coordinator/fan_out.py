@@ -57,11 +57,17 @@ class Following:
         self._projections = projections
         self._streams = streams
         self._compensation = compensation
-        self.two_phase = TwoPhase(engine, reactions.steps_of)
-        self.begin = self.two_phase.begin
-        self.request_done = self.two_phase.request_done
+        self.two_phase: TwoPhase = TwoPhase(engine, reactions.steps_of)
         reactions.finish_cascade = self.finish
         reactions.settle_cascade = self.two_phase.settle
+
+    def begin(self, cascade_id: str) -> None:
+        """See FanOut.begin."""
+        self.two_phase.begin(cascade_id)
+
+    async def request_done(self, cascade_id: str, failure: str = "") -> None:
+        """See FanOut.request_done."""
+        await self.two_phase.request_done(cascade_id, failure)
 
     def cascade_ended(self) -> None:
         """See FanOut.cascade_ended."""

@@ -92,8 +92,10 @@ class Steps:
         self.facts = facts
         self._rejections = rejections
         self._config = engine.config.reactions
-        self.sagas = {saga.name: saga for saga in engine.components.sagas}
-        self.managers = {manager.name: manager for manager in engine.components.process_managers}
+        self.sagas: dict[str, SagaComponent] = {saga.name: saga for saga in engine.components.sagas}
+        self.managers: dict[str, ProcessManagerComponent] = {
+            manager.name: manager for manager in engine.components.process_managers
+        }
 
     async def step(self, item: Item, flow: Flow) -> Done:
         """Do one step, and store that it is done.

@@ -78,10 +78,10 @@ class Subscription:
         self._positions: dict[Key, int] = {}
         self._lanes: Lanes[Key] = Lanes(group, self._advance, self._config.concurrency)
         self._woken = asyncio.Event()
-        self.cursor = 0
+        self.cursor: int = 0
         self._saved = 0
-        self.changed = asyncio.Event()
-        self.wanted = 0
+        self.changed: asyncio.Event = asyncio.Event()
+        self.wanted: int = 0
         self._caught_up = False
 
     async def start(self) -> None:

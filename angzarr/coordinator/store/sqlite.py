@@ -64,7 +64,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | Path = MEMORY, config: StoreConfig | None = None) -> None:
-        self.path = str(path)
+        self.path: str = str(path)
         self._config = config or StoreConfig()
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
