@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.messages import (
     AngzarrDeferredSequence,
     CommandBook,
@@ -19,6 +20,8 @@ from angzarr.messages import (
     ExternalDeferredSequence,
     PageHeader,
     ProcessManagerHandleResponse,
+    SagaHandleRequest,
+    SagaResponse,
     SyncMode,
     has_field,
     new_cover,
@@ -165,6 +168,25 @@ async def test_a_skipped_letter_is_gone() -> None:
         assert await running.dead_letters() == []
         with pytest.raises(GRPCError, match="No such dead letter"):
             await running.replay(letter)
+
+
+class Sleeper:
+    """A saga that never answers."""
+
+    async def handle(self, request: SagaHandleRequest) -> SagaResponse:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+async def test_a_saga_that_hangs_is_given_up_by_name() -> None:
+    impatient = CoordinatorConfig(reactions=ReactionConfig(handler_timeout=0.01, attempts=2, min_delay=0.001))
+    async with world(
+        impatient, handlers={"left": Domain()}, sagas={"sleeper": ("left", Sleeper())}
+    ) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        (letter,) = await running.dead_letters()
+        assert "'sleeper' did not answer within 0.01 s" in letter.rejection_reason
 
 
 async def test_reactions_to_one_aggregate_stay_in_order() -> None:

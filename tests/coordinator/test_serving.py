@@ -1,6 +1,7 @@
 """The coordinator on sockets, called by grpcio's C core as the foreign client."""
 
 import contextlib
+import json
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,11 +11,16 @@ import anyio
 import anyio.to_thread
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpclib import GRPCError
+from grpclib.const import Status
 
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ServingConfig
 from angzarr.errors import ClientError
 from angzarr.messages import (
     AggregateRoot,
+    CascadeErrorMode,
     CommandRequest,
     CommandResponse,
     Empty,
@@ -23,12 +29,16 @@ from angzarr.messages import (
     Query,
     SequenceRange,
     SequenceSet,
+    SyncMode,
     TemporalQuery,
     decode,
     encode,
 )
 from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY, Rpc
 from tests.coordinator.conftest import ALICE, BOB, Account, amounts, command, cover, request
+from tests.coordinator.worlds import A, B, Domain, Saga
+from tests.coordinator.worlds import command as order
+from tests.coordinator.worlds import request as ask
 
 HANDLE = COMMAND_HANDLER_COORDINATOR.rpcs["HandleCommand"]
 
@@ -145,6 +155,45 @@ async def test_a_message_above_the_limit_is_refused_and_the_connection_lives(tmp
             await channel.call(HANDLE, request(*[command("Deposit", 5)] * 100))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await channel.call(HANDLE, deposit(5))
+
+
+async def test_the_failures_of_a_continued_cascade_are_in_the_trailers(tmp_path: Path) -> None:
+    right = Domain(refuse={"DoIt": GRPCError(Status.FAILED_PRECONDITION, "no")})
+    saga = Saga({"DoneOne": lambda _: [order("right", B, "DoIt")]})
+    async with EmbeddedCoordinator(
+        handlers={"left": Domain(), "right": right}, sagas={"s": ("left", saga)}, tcp="127.0.0.1:0"
+    ) as running:
+        made = ask(
+            "left",
+            A,
+            "DoOne",
+            sync_mode=SyncMode.CASCADE,
+            cascade_error_mode=CascadeErrorMode.CASCADE_ERROR_CONTINUE,
+        )
+
+        def call() -> str:
+            with grpc.insecure_channel(running.addresses[0]) as channel:
+                method = channel.unary_unary(HANDLE.path, encode, lambda data: data)
+                _, finished = method.with_call(made, timeout=10)
+                return str(dict(finished.trailing_metadata())["x-angzarr-cascade-errors"])
+
+        (failure,) = json.loads(await anyio.to_thread.run_sync(call))
+        assert (failure["component"], failure["domain"], failure["message"]) == ("s", "right", "no")
+
+
+async def test_health_and_reflection_are_served(channel: Foreign) -> None:
+    def ask_health() -> int:
+        stub = health_pb2_grpc.HealthStub(channel._channel)
+        return int(stub.Check(health_pb2.HealthCheckRequest(service="")).status)
+
+    def ask_reflection() -> list[str]:
+        database = ProtoReflectionDescriptorDatabase(channel._channel)
+        return [name for name in database.get_services() if "Coordinator" in name]
+
+    assert await anyio.to_thread.run_sync(ask_health) == health_pb2.HealthCheckResponse.SERVING
+    assert "angzarr_client.proto.angzarr.CommandHandlerCoordinatorService" in await anyio.to_thread.run_sync(
+        ask_reflection
+    )
 
 
 async def test_socket_files_are_private_and_go_with_the_coordinator(tmp_path: Path) -> None:
