@@ -45,7 +45,7 @@ class AggregateMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._loop = Loop(background=True).__enter__()
-        self._worlds = [World(subject) for subject in self.subjects]
+        self._worlds = {subject.name: World(subject) for subject in self.subjects}
         self.outcome: Outcome | None = None
         self.histories: dict[str, EventBook] = {}
         self.states: dict[str, AnyValue] = {}
@@ -58,7 +58,7 @@ class AggregateMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close the event loop, and put back what the code under test remembered beside the aggregates."""
         self._loop.__exit__(None, None, None)
-        for world in self._worlds:
+        for world in self._worlds.values():
             world.restore()
 
     def tell(self, subject: Subject, command: betterproto.Message) -> Outcome:
@@ -86,7 +86,7 @@ class AggregateMachine(RuleBasedStateMachine):
     def _check(self, law: Law, case: Case) -> None:
         if not law.binds(case.subject):
             return
-        finding: Finding | None = self._loop.run(law.check, case, self._worlds[0])
+        finding: Finding | None = self._loop.run(law.check, case, self._worlds[case.subject.name])
         if finding is not None:
             raise LawBroken(story(law, case, finding))
 
@@ -147,7 +147,8 @@ def aggregate_machine(
     rules: dict[str, AnyValue] = {}
     for subject in subjects:
         for cls in subject.info.handles.values():
-            rules[_rule_name(cls, rules)] = _rule(subject, cls, commands or {})
+            rule_name = _rule_name(cls, rules)
+            rules[rule_name] = _rule(rule_name, subject, cls, commands or {})
     name = f"{subjects[0].name}Machine"
     machine: type[AggregateMachine] = type(name, (AggregateMachine,), {"subjects": subjects, **rules})
     machine.TestCase.settings = _settings(steps, max_examples)
@@ -159,11 +160,15 @@ def _rule_name(cls: MessageClass, taken: Mapping[str, AnyValue]) -> str:
     return name if name not in taken and not hasattr(AggregateMachine, name) else f"{name}_command"
 
 
-def _rule(subject: Subject, cls: MessageClass, commands: Commands) -> AnyValue:
+def _rule(name: str, subject: Subject, cls: MessageClass, commands: Commands) -> AnyValue:
     own = commands.get(cls)
     if own is None or isinstance(own, st.SearchStrategy):
-        return rule(command=own if own is not None else everyday_messages(cls))(_teller(subject))
-    return rule(data=st.data())(_drawing_teller(subject, own))
+        tell = _teller(subject)
+        tell.__name__ = name
+        return rule(command=own if own is not None else everyday_messages(cls))(tell)
+    tell = _drawing_teller(subject, own)
+    tell.__name__ = name
+    return rule(data=st.data())(tell)
 
 
 def _teller(subject: Subject) -> Callable[..., None]:

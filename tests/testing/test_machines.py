@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, run_state_machine_as_test
+
+from angzarr.errors import InvalidArgumentError
+from angzarr.testing import AggregateMachine, aggregate_machine
+from angzarr.testing.strategies import everyday_messages
+from tests.bank.domain import Transfers
+from tests.bank.messages import Account, Deposit, Withdraw
+from tests.testing.planted import BUGS, Balance, honest, honest_message
+
+QUICK = settings(
+    max_examples=30,
+    stateful_step_count=8,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def run(machine: type[AggregateMachine], wanted: settings = QUICK) -> None:
+    run_state_machine_as_test(machine, settings=wanted)
+
+
+def test_a_correct_aggregate_lives_through_anything() -> None:
+    class Machine(aggregate_machine(honest())):  # type: ignore[misc]
+        @invariant()
+        def nobody_is_in_debt(self) -> None:
+            assert isinstance(self.state, Balance)
+            assert self.state.amount >= 0
+
+    run(Machine)
+
+
+def test_a_broken_invariant_is_found_and_told_with_a_test_to_paste() -> None:
+    class Machine(aggregate_machine(honest_message())):  # type: ignore[misc]
+        @invariant()
+        def nobody_is_rich(self) -> None:
+            assert self.state.balance < 7
+
+    with pytest.raises(AssertionError) as caught:
+        run(Machine, settings(QUICK, max_examples=200))
+    notes = "\n".join(caught.value.__notes__)
+    assert "state.open_account(command=OpenAccount())" in notes
+    assert "state.deposit(command=Deposit(amount=7))" in notes
+    assert "Deposited(amount=7, balance=7)" in notes
+    assert '.then_state(Account(owner="nobody", balance=7))' in notes
+
+
+@pytest.mark.parametrize(
+    "bug",
+    ["an_applier_reads_now", "a_handler_applies_its_own_event", "a_handler_divides_by_what_it_is_given"],
+)
+def test_laws_are_checked_on_the_way(bug: str) -> None:
+    with pytest.raises(AssertionError, match="Planted breaks a law"):
+        run(aggregate_machine(BUGS[bug]()), settings(QUICK, max_examples=200))
+
+
+def test_commands_may_depend_on_the_state() -> None:
+    class Machine(
+        aggregate_machine(  # type: ignore[misc]
+            honest_message(),
+            commands={
+                Withdraw: lambda state: st.builds(Withdraw, amount=st.just(max(1, state.balance))),
+                Deposit: everyday_messages(Deposit, amount=5),
+            },
+        )
+    ):
+        @invariant()
+        def everything_is_withdrawn_at_once(self) -> None:
+            assert isinstance(self.state, Account)
+            assert self.state.balance % 5 == 0
+
+    run(Machine)
+
+
+def test_the_machine_has_a_test_case_for_pytest_and_unittest() -> None:
+    machine = aggregate_machine(honest(), steps=7, max_examples=11)
+    assert machine.TestCase.settings.max_examples == 11
+    assert machine.TestCase.settings.stateful_step_count == 7
+
+
+def test_only_command_handlers_make_a_machine() -> None:
+    with pytest.raises(InvalidArgumentError, match="takes a router of command handlers"):
+        aggregate_machine(Transfers)
