@@ -6,31 +6,32 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from angzarr.cli.errors import CommandLineError
 
+_LISTING = "angzarr.listing"
 _EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong input, 3 no coordinator reached. "
     "With --json, output and errors are JSON."
 )
 
-_MODULES = {
-    "dev": "dev",
-    "serve": "serve",
-    "send": "send",
-    "events": "events",
-    "state": "state",
-    "why": "why",
-    "dead-letters": "dead_letters",
-    "projections": "projections",
-    "check": "check",
-    "fuzz": "fuzz",
-    "export-scenario": "export_scenario",
-    "new": "new",
-    "doctor": "doctor",
-    "protos": "protos",
+_SUMMARIES = {
+    "dev": "Run an application: its handlers, and a coordinator with a database around them.",
+    "serve": "Serve routers over gRPC, without a coordinator.",
+    "send": "Send a command and show the events it caused.",
+    "events": "Show the events of an aggregate.",
+    "state": "Show the state of an aggregate: its events, folded by the application's own appliers.",
+    "why": "Show why an event happened and what came of it.",
+    "dead-letters": "What could not be done, and waits for a decision.",
+    "projections": "How far the projectors are, and feeding one anew.",
+    "check": "Look for mistakes in how the handlers of an application fit together.",
+    "fuzz": "Look for bugs: histories and commands that break a law which every handler has to keep.",
+    "export-scenario": "Write a given/when/then test from an aggregate's stored events.",
+    "protos": "Generate Python from proto files.",
+    "new": "Make a new application: protos, a domain, tests, a project file.",
+    "doctor": "Look at this machine: Python, SQLite, extras, environment, sockets, coordinators.",
 }
 
 
@@ -39,16 +40,23 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names, in the order of the help text."""
-        return list(_MODULES)
+        return list(_SUMMARIES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """One of them, or None."""
-        if cmd_name not in _MODULES:
+        if cmd_name not in _SUMMARIES:
             return None
-        module = import_module(f"angzarr.cli.{_MODULES[cmd_name]}")
+        if ctx.meta.get(_LISTING):
+            return TyperCommand(cmd_name, help=_SUMMARIES[cmd_name])
+        module = import_module(f"angzarr.cli.{cmd_name.replace('-', '_')}")
         found = get_command(module.app)
         found.name = cmd_name
         return found
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help text of the whole, for which no subcommand has to be imported."""
+        ctx.meta[_LISTING] = True
+        super().format_help(ctx, formatter)
 
 
 app: typer.Typer = typer.Typer(

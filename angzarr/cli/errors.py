@@ -1,5 +1,8 @@
 """What a user of the command line did wrong, said so that they can put it right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 FAILED = 1
 WRONG_INPUT = 2
 UNREACHABLE = 3
@@ -26,3 +29,19 @@ class CommandLineError(Exception):
 def wrong_input(message: str, remedy: str = "") -> CommandLineError:
     """An error in what was typed."""
     return CommandLineError(message, remedy=remedy, exit_code=WRONG_INPUT)
+
+
+@contextmanager
+def require_extra(extra: str) -> Iterator[None]:
+    """Say which extra to install when an import in the block fails for want of a package.
+
+    Raises:
+        CommandLineError: in place of ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandLineError(
+            f"this command needs {error.name}, which is not installed",
+            remedy=f'pip install "angzarr[{extra}]"',
+        ) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from angzarr.cli import options
-from angzarr.cli.errors import FAILED, CommandLineError, wrong_input
+from angzarr.cli.errors import FAILED, require_extra, wrong_input
 from angzarr.cli.loading import load_app
 from angzarr.cli.output import write_json, write_line
 
@@ -90,12 +90,8 @@ def fuzz(
 
 
 def _searches(loaded: "App", laws: list[str]) -> Iterator[Search]:
-    try:
+    with require_extra("testing"):
         from angzarr.testing.laws import LAWS, BoundLaw, laws_of
-    except ModuleNotFoundError as error:
-        raise CommandLineError(
-            f"fuzzing needs {error.name}, which is not installed", remedy='pip install "angzarr[testing]"'
-        ) from None
     unknown = [name for name in laws if name not in LAWS]
     if unknown:
         raise wrong_input(f"there is no law {unknown[0]!r}", f"the laws are {', '.join(LAWS)}")

@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from angzarr._gen.angzarr_client.proto.angzarr import EventPage, SyncMode
+from angzarr._gen.angzarr_client.proto.angzarr import Cover, EventPage, Notification, SyncMode
 from angzarr.cli.jsonform import JsonError, Names, loads, read_message, write_message
 from angzarr.codec import decode, encode, has_field
 from angzarr.messages import CommandRequest, pack
@@ -240,6 +240,15 @@ def test_a_payload_of_unknown_type_is_shown_as_bytes(names: Names) -> None:
 
     assert write_message(page, names) == {
         "event": {"@type": "type.googleapis.com/not.Known", "value": "AQI="}
+    }
+
+
+def test_a_framework_message_is_shown_whatever_prefix_it_carries(names: Names) -> None:
+    page = EventPage(event=pack(Notification(cover=Cover(domain="player"))))
+    page.event.type_url = "type.angzarr.io/angzarr.Notification"
+
+    assert write_message(page, names) == {
+        "event": {"@type": "type.angzarr.io/angzarr.Notification", "cover": {"domain": "player"}}
     }
 
 

@@ -3,13 +3,31 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from angzarr.cli.app import run
+from angzarr.cli.app import _SUMMARIES, run
 
-SUBCOMMANDS = ["dev", "serve", "send", "events", "state", "protos"]
+SUBCOMMANDS = [
+    "dev",
+    "serve",
+    "send",
+    "events",
+    "state",
+    "why",
+    "dead-letters",
+    "projections",
+    "check",
+    "fuzz",
+    "export-scenario",
+    "protos",
+    "new",
+    "doctor",
+]
+GROUPS = ["dead-letters", "projections", "protos"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +47,56 @@ def test_the_help_lists_every_subcommand(capsys: pytest.CaptureFixture[str]) -> 
     assert "Exit codes: 0 done" in out
 
 
-@pytest.mark.parametrize("name", [name for name in SUBCOMMANDS if name != "protos"])
+@pytest.mark.parametrize("name", [name for name in SUBCOMMANDS if name not in GROUPS])
 def test_each_subcommand_shows_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
 
     assert f"angzarr {name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_the_list_says_of_each_what_it_says_itself(name: str) -> None:
+    module = import_module(f"angzarr.cli.{name.replace('-', '_')}")
+    command = get_command(module.app)
+    own = (command.help or "").partition("\n\n")[0].replace("\n", " ")
+
+    assert own.startswith(_SUMMARIES[name].rstrip(".").partition(":")[0])
+
+
+def test_the_list_needs_no_extra_but_its_own() -> None:
+    script = (
+        "import sys\n"
+        "for name in ('hypothesis', 'pytest', 'grpc_tools', 'black', 'watchfiles'): sys.modules[name] = None\n"
+        "sys.argv = ['angzarr', '--help']\n"
+        "from angzarr.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package", "extra"),
+    [
+        (["fuzz", "cli_players:app"], "hypothesis", "testing"),
+        (["export-scenario", "a/b", "--app", "cli_players:app"], "hypothesis", "testing"),
+        (["protos", "compile", ".", "--out", "x"], "grpc_tools", "compiler"),
+    ],
+)
+def test_a_missing_extra_is_told_with_its_remedy(
+    arguments: list[str], package: str, extra: str, importable: Path
+) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv = {['angzarr', *arguments]!r}\n"
+        "from angzarr.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=importable
+    )
+
+    assert done.returncode == 1
+    assert f'fix: pip install "angzarr[{extra}]"' in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

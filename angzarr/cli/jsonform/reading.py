@@ -16,9 +16,11 @@ from angzarr.cli.jsonform.special import READERS
 from angzarr.cli.jsonform.times import read_duration, read_timestamp
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element
 from angzarr.errors import UnregisteredMessageError
-from angzarr.messages import message_class, type_name_from_url
+from angzarr.messages import framework_name, message_class, type_name_from_url
 
 M = TypeVar("M", bound=betterproto.Message)
+
+_FRAMEWORK_PACKAGE = "angzarr_client.proto.angzarr."
 
 
 def loads(text: str) -> Any:
@@ -197,7 +199,8 @@ def class_of_type(url: str, path: str) -> type[betterproto.Message]:
     Raises:
         JsonError: nobody registered it.
     """
-    name = type_name_from_url(url)
+    short = framework_name(url)
+    name = type_name_from_url(url) if short is None else _FRAMEWORK_PACKAGE + short
     found = (
         getattr(wkt, name.removeprefix("google.protobuf."), None)
         if name.startswith("google.protobuf.")
