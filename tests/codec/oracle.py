@@ -317,7 +317,10 @@ def _zone(value: Any) -> Any:
 
 def same_encoding(theirs: GoogleMessage, data: bytes) -> bool:
     """Whether ``data``, which we wrote, means to google what ``theirs`` is, unknown fields included."""
-    first, again = _without_limits(theirs), _without_limits(type(theirs).FromString(data))
+    again = type(theirs).FromString(data)
+    if theirs.SerializeToString(deterministic=True) == again.SerializeToString(deterministic=True):
+        return True
+    first, again = _without_limits(theirs), _without_limits(again)
     if first.SerializeToString(deterministic=True) == again.SerializeToString(deterministic=True):
         return True
     # google writes a map entry that it keeps as an unknown field anew; we leave it as it was
