@@ -343,8 +343,11 @@ class Subscription:
         return len(self._parked)
 
     def stop(self) -> None:
-        """Start nothing any more."""
+        """Start nothing any more; whoever waits is told."""
         self._lanes.close()
+        stopped = GRPCError(Status.UNAVAILABLE, "The coordinator was stopped; the events are stored")
+        for behind in self._behind.values():
+            self._fail(behind, stopped)
 
 
 def _answer(behind: Aggregate, position: int, projection: Projection) -> None:

@@ -1,12 +1,13 @@
 """Projectors: order, positions, gaps, parking, rebuild."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.messages import SyncMode
 from tests.coordinator.worlds import FAST, A, B, Domain, View, send, world
@@ -154,6 +155,19 @@ async def test_waiting_for_a_stuck_projector_names_it() -> None:
         response = await send(running, "left", A, "DoOne")
         with pytest.raises((TimeoutError, GRPCError), match="view"):
             await running.projected(response, ["view"], timeout=0.001)
+
+
+async def test_whoever_waits_is_told_when_the_coordinator_stops() -> None:
+    view = View(failures=[GRPCError(Status.INTERNAL, "boom")] * 3)
+    slow = CoordinatorConfig(reactions=ReactionConfig(min_delay=60, max_delay=60))
+    async with world(slow, handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        response = await send(running, "left", A, "DoOne")
+        with pytest.raises(GRPCError, match="boom"):
+            await running.projected(response, ["view"], timeout=5)
+        waiting = asyncio.ensure_future(running.projected(response, ["view"], timeout=60))
+        await asyncio.sleep(0)
+    with pytest.raises(GRPCError, match="was stopped"):
+        await waiting
 
 
 def test_a_wildcard_takes_all_but_system_domains() -> None:
