@@ -41,7 +41,7 @@ _log = get_logger(__name__)
 class Processor(EventsProcessor):
     """Hands the connection's events to its streams."""
 
-    draining = False
+    draining: bool = False
     _introduced = False
 
     def __init__(self, handler: AbstractHandler, connection: Connection) -> None:
@@ -149,14 +149,14 @@ class ClientProtocol(H2Protocol):
             lean: Any = LeanConnection(_WINDOWS.http2_stream_window_size, _BEFORE_SETTINGS)
             lean.initiate_connection()
             _set_nodelay(transport.get_extra_info("socket"))
-            self.connection = Connection(lean, self._transport, config=self.config)
+            self.connection: Connection = Connection(lean, self._transport, config=self.config)
             self.connection.flush()
         else:
             super().connection_made(transport)
             # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
             self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
             _let_open(self.connection._connection, _BEFORE_SETTINGS)
-        self.processor = Processor(self.handler, self.connection)
+        self.processor: Processor = Processor(self.handler, self.connection)
         if self._keepalive_time is not None:
             self._timer = self._loop.call_later(self._keepalive_time, self._keep_alive)
 
@@ -214,9 +214,8 @@ class ClientProtocol(H2Protocol):
     def retire(self) -> None:
         """Open no new calls; close when those under way have ended."""
         self.handler.close()
-        processor = cast("Processor", self.processor)
-        processor.draining = True
-        if not processor.streams:
+        self.processor.draining = True
+        if not self.processor.streams:
             self.close()
 
     def abort(self, reason: str) -> None:

@@ -42,9 +42,9 @@ class CallStream:
         self._body = bytearray()
         self._wanted = _PREFIX
         self._unacknowledged = 0
-        self.id = 0
-        self.ended = False
-        self.waits_for_window = False
+        self.id: int = 0
+        self.ended: bool = False
+        self.waits_for_window: bool = False
         # What grpclib's events processor reads and writes on its own streams:
         self.headers: list[tuple[str, str]] | None = None
         self.trailers: list[tuple[str, str]] | None = None
