@@ -80,8 +80,7 @@ class GrpcServer:
         quiet = _methods(background)
         offered = _methods(services, taken=quiet)
         self.serving: Serving = Serving(
-            methods={path: intercepted(path, method, interceptors) for path, method in offered.items()}
-            | quiet,
+            methods=intercepted(offered, interceptors) | quiet,
             codec=codec or GrpcCodec(),
             options=self.options,
             status_of=status_of or self._status_of,

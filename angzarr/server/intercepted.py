@@ -1,6 +1,6 @@
 """Interceptors around the methods of a server; see `angzarr.interceptors` for what they are."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,19 @@ from angzarr.interceptors import Call, Interceptor, chain
 from angzarr.messages.services import Rpc
 
 
-def intercepted(path: str, handler: Handler, interceptors: Sequence[Interceptor]) -> Handler:
-    """A handler with interceptors around it, the first one outermost.
+def intercepted(methods: Mapping[str, Handler], interceptors: Sequence[Interceptor]) -> dict[str, Handler]:
+    """Handlers with interceptors around each, the first one outermost.
 
     Args:
-        path: the method's path.
-        handler: what grpclib serves under the path.
-        interceptors: none leaves the handler as it is.
+        methods: what grpclib serves, by path.
+        interceptors: none leaves the handlers as they are.
     """
     if not interceptors:
-        return handler
-    return handler._replace(func=_Method(path, handler, interceptors).serve)
+        return dict(methods)
+    return {
+        path: handler._replace(func=_Method(path, handler, interceptors).serve)
+        for path, handler in methods.items()
+    }
 
 
 class _Method:
