@@ -1,17 +1,21 @@
 """``angzarr events``: what is stored."""
 
+import sys
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
 import typer
 
 from angzarr.cli import options
+from angzarr.cli.errors import UNREACHABLE, CommandLineError
 from angzarr.cli.output import event_json, write_events, write_json, write_line
 from angzarr.cli.reaching import connected, root_of, words_of
 from angzarr.cli.vocabulary import Vocabulary
 from angzarr.client import DomainClient
+from angzarr.errors import ClientError
 from angzarr.messages import EventBook, EventPage, Query, root_uuid_of
 
 _FIRST_PAUSE = 0.1
@@ -63,29 +67,36 @@ def events(
                 await _list_roots(client, domain, as_json=as_json)
             return
         words = await words_of(domain, to, app_spec, timeout)
+        wanted = _Wanted(domain, root_of(domain, root), edition)
         async with connected(domain, to) as client:
-            book = await client.get_event_book(_query(client, domain, root, edition, start, at), timeout)
-            shown = [page for page in book.pages if page.header.sequence >= start]
-            if not as_json:
-                _write_heading(book, domain)
-            _write(shown, words, as_json=as_json)
-            if follow:
-                await _follow(client, domain, root, edition, max(start, book.next_sequence), words, as_json)
+            book = await client.get_event_book(wanted.query(client, start, at), timeout)
+        if not as_json:
+            _write_heading(book, domain)
+        _write([page for page in book.pages if page.header.sequence >= start], words, as_json=as_json)
+        if follow:
+            await _follow(wanted, to, max(start, book.next_sequence), words, as_json=as_json)
 
     anyio.run(run)
 
 
-def _query(client: DomainClient, domain: str, root: str, edition: str, start: int, at: str) -> Query:
-    builder = client.query.query(domain, root_of(domain, root))
-    if edition:
-        builder.edition(edition)
-    if at.isdigit():
-        builder.as_of_sequence(int(at))
-    elif at:
-        builder.as_of_time(at)
-    else:
-        builder.range(start)
-    return builder.build()
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Whose events."""
+
+    domain: str
+    root: uuid.UUID
+    edition: str
+
+    def query(self, client: DomainClient, start: int, at: str = "") -> Query:
+        """The query for them."""
+        builder = client.query.query(self.domain, self.root).edition(self.edition)
+        if at.isdigit():
+            builder.as_of_sequence(int(at))
+        elif at:
+            builder.as_of_time(at)
+        else:
+            builder.range(start)
+        return builder.build()
 
 
 def _write_heading(book: EventBook, domain: str) -> None:
@@ -100,27 +111,49 @@ def _write(pages: list[EventPage], words: Vocabulary, *, as_json: bool) -> None:
         write_events(pages, words)
 
 
-async def _follow(
-    client: DomainClient,
-    domain: str,
-    root: str,
-    edition: str,
-    start: int,
-    words: Vocabulary,
-    as_json: bool,
-) -> None:
-    position = start
-    pause = _FIRST_PAUSE
+@dataclass(slots=True)
+class _Position:
+    """How far a reader is, and how long it waits before it asks again."""
 
-    async def questions() -> AsyncIterator[Query]:
-        while True:
-            await anyio.sleep(pause)
-            yield _query(client, domain, root, edition, position, "")
+    sequence: int
+    pause: float = _FIRST_PAUSE
 
-    async for book in client.query.synchronize(questions()):
-        _write(book.pages, words, as_json=as_json)
-        pause = _FIRST_PAUSE if book.pages else min(pause * 2, _LONGEST_PAUSE)
-        position = max(position, book.next_sequence)
+    def advance(self, book: EventBook) -> None:
+        """Go behind a book; an empty one makes the next pause longer."""
+        self.sequence = max(self.sequence, book.next_sequence)
+        self.pause = _FIRST_PAUSE if book.pages else min(self.pause * 2, _LONGEST_PAUSE)
+
+
+async def _follow(wanted: _Wanted, to: str, start: int, words: Vocabulary, *, as_json: bool) -> None:
+    """Show events from a sequence on, for ever; a coordinator that goes away is waited for."""
+    position = _Position(start)
+    told = False
+    while True:
+        try:
+            async with connected(wanted.domain, to) as client:
+                told = False
+                async for book in client.query.synchronize(_questions(client, wanted, position)):
+                    _write(book.pages, words, as_json=as_json)
+                    position.advance(book)
+        except (ClientError, CommandLineError) as error:
+            if not _is_away(error):
+                raise
+            if not told:
+                sys.stderr.write("the coordinator is away; waiting for it\n")
+            told = True
+            await anyio.sleep(_LONGEST_PAUSE)
+
+
+async def _questions(client: DomainClient, wanted: _Wanted, position: _Position) -> AsyncIterator[Query]:
+    while True:
+        await anyio.sleep(position.pause)
+        yield wanted.query(client, position.sequence)
+
+
+def _is_away(error: ClientError | CommandLineError) -> bool:
+    if isinstance(error, CommandLineError):
+        return error.exit_code == UNREACHABLE
+    return error.is_connection_error()
 
 
 async def _list_roots(client: DomainClient, domain: str, *, as_json: bool) -> None:

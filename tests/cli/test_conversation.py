@@ -1,6 +1,7 @@
 """send, events and state against a running `angzarr dev`, process to process."""
 
 import json
+import signal
 import subprocess
 import uuid
 from pathlib import Path
@@ -208,6 +209,32 @@ def test_following_shows_events_as_they_are_stored(running: Shell, registered: s
 
     assert (first["sequence"], second["sequence"]) == (0, 1)
     assert second["data"] == {"amount": "7", "newBalance": "7"}
+
+
+def test_following_goes_on_when_the_coordinator_comes_back(shell: Shell, root: str, tmp_path: Path) -> None:
+    options = ("--no-reload", "--store", str(tmp_path / "shop.db"), "--tcp", "none", "--json")
+    with shell.started("dev", "cli_players:app", *options):
+        shell("send", "player", "RegisterPlayer", '{"name": "alice"}', "-r", root)
+        process = subprocess.Popen(
+            shell.command("events", "player", "-r", root, "--follow", "--json"),
+            cwd=shell.directory,
+            env=shell.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+    with shell.started("dev", "cli_players:app", *options):
+        shell("send", "player", "DepositFunds", '{"amount": 7}', "-r", root)
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+
+    assert (first["sequence"], second["sequence"]) == (0, 1)
+    assert "the coordinator is away; waiting for it" in err
+    assert "Traceback" not in err
+    assert process.returncode == 130
 
 
 def test_state_is_folded_by_the_application(running: Shell, registered: str) -> None:
