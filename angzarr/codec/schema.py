@@ -163,7 +163,7 @@ class Schema:
 def _content_test(field: Field) -> Callable[[Any], bool]:
     if not field.singular:
         return bool
-    return _is_present_message if field.element.kind == MESSAGE else _is_value
+    return _is_present_message if field.element.kind == MESSAGE and not field.explicit else _is_value
 
 
 def _is_value(value: Any) -> bool:

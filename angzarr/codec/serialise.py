@@ -128,7 +128,7 @@ def _write_message(source: Source, field: Field, element: Element, schema_of: Sc
 
 def _if_written(field: Field) -> str:
     """The condition under which p is written: a sub-message that was only read is not."""
-    if field.element.kind == MESSAGE and field.singular:
+    if field.element.kind == MESSAGE and field.singular and not field.explicit:
         return "if p or is_present(v):"
     return "if True:"
 

@@ -62,6 +62,17 @@ def test_an_empty_sub_message_given_to_the_constructor_is_present(prepared: Modu
     assert codec.encode(message) == b"\x0a\x00"
 
 
+def test_a_oneof_member_is_present_even_if_it_was_only_read_elsewhere(kitchen: ModuleType) -> None:
+    message = kitchen.Choice(point=kitchen.Outer().inner.point)
+    assert codec.has_field(message, "point")
+    assert codec.encode(message) == b"\x22\x00"
+
+
+def test_an_optional_sub_message_is_present_even_if_it_was_only_read_elsewhere(kitchen: ModuleType) -> None:
+    message = kitchen.Optionals(a_point=kitchen.Outer().inner.point)
+    assert codec.encode(message) == b"\x8a\x01\x00"
+
+
 def test_a_decoded_sub_message_stays_present_when_it_is_emptied(prepared: ModuleType) -> None:
     message = codec.decode(prepared.Everything, b"\x1a\x03\x72\x01a")
     message.lists.strings.clear()
