@@ -52,7 +52,7 @@ def lighten(connection: H2Connection) -> None:
 class _CountingTable(HeaderTable):
     """A header table that counts its changes."""
 
-    changes = 0
+    changes: int = 0
 
     def add(self, name: bytes, value: bytes) -> None:
         self.changes += 1
