@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from angzarr.testing.applications import ApplicationMachine, application_machine
     from angzarr.testing.builders import (
         DEFAULT_TEST_NAMESPACE,
         make_command_book,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from angzarr.testing.strategies import messages
 
 _MODULES = {
+    "angzarr.testing.applications": "ApplicationMachine application_machine",
     "angzarr.testing.builders": """
         DEFAULT_TEST_NAMESPACE make_command_book make_command_page make_cover make_event_book make_event_page
         make_timestamp pack_event testing_pack_event uuid_for uuid_obj_for uuid_str_for
@@ -46,11 +48,13 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names.sp
 __all__ = [
     "DEFAULT_TEST_NAMESPACE",
     "AggregateMachine",
+    "ApplicationMachine",
     "LawBroken",
     "Scenario",
     "ScenarioContext",
     "ScenarioFailure",
     "aggregate_machine",
+    "application_machine",
     "check_laws",
     "commands_for",
     "event_books",

@@ -23,7 +23,7 @@ from angzarr.testing.subject import Subject, subjects_of
 
 MessageClass: TypeAlias = type[betterproto.Message]
 Commands: TypeAlias = Mapping[
-    MessageClass, SearchStrategy[AnyValue] | Callable[[AnyValue], SearchStrategy[AnyValue]]
+    AnyValue, SearchStrategy[AnyValue] | Callable[[AnyValue], SearchStrategy[AnyValue]]
 ]
 """How to make commands of some classes: a strategy, or a function from the state to one."""
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
@@ -47,7 +47,7 @@ def test_a_history_is_what_the_handler_can_have_made(book: EventBook) -> None:
         lambda events: events == [],
     ],
 )
-def test_histories_reach(holds: Callable[[list[object]], bool]) -> None:
+def test_histories_reach(holds: Callable[[Sequence[object]], bool]) -> None:
     find(event_books(Accounts), lambda book: holds(unpacked(book.pages)), settings=SEARCH)
 
 
