@@ -240,7 +240,8 @@ class CallStream:
         size = self.unacked_size()
         connection = self._protocol.connection
         if size and not connection.is_closing():
-            connection.ack(self.id, size)
+            connection._connection.acknowledge_received_data(size, self.id)
+            self._write()
 
     def _flush(self) -> None:
         connection = self._protocol.connection
