@@ -143,10 +143,13 @@ class Call:
 
     async def _failure(self, stream: AnyStream, handler: Handler) -> GRPCError | None:
         """Run the handler and translate how it ended."""
-        remaining = None if stream.deadline is None else stream.deadline.time_remaining()
+        limit: asyncio.Timeout | None = None
         try:
-            async with asyncio.timeout(remaining) as limit:
+            if stream.deadline is None:
                 await handler.func(stream)
+            else:
+                async with asyncio.timeout(stream.deadline.time_remaining()) as limit:
+                    await handler.func(stream)
         except GRPCError as error:
             return error
         except (StreamClosedError, StreamTerminatedError) as error:
@@ -162,7 +165,7 @@ class Call:
                 RuntimeError(f"the handler awaited something that was cancelled: {error!r}")
             )
         except TimeoutError as error:
-            if limit.expired():
+            if limit is not None and limit.expired():
                 return GRPCError(Status.DEADLINE_EXCEEDED, "the call's deadline passed while it was handled")
             return self._serving.status_of(error)
         except Exception as error:  # whatever a handler raises becomes a status

@@ -1,19 +1,44 @@
 """h2's connection as a gRPC server needs it."""
 
+import struct
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
 from h2.exceptions import FrameTooLargeError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from h2.stream import StreamInputs, StreamState
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
-from angzarr.http2 import lighten
+from angzarr.http2 import RememberingEncoder, lighten
 from angzarr.server.options import ServerOptions
 
 _FRAME_HEADER = 9
+_HEAD = struct.Struct(">HBBBI")
+_DATA, _HEADERS = 0, 1
+_END_STREAM, _END_HEADERS = 1, 4
+_OPENING, _OK = (
+    RememberingEncoder().encode(headers)
+    for headers in (
+        [(b":status", b"200"), (b"content-type", b"application/grpc+proto")],
+        [(b"grpc-status", b"0")],
+    )
+)
+
+
+def _answer_frames(stream_id: int, message: bytes, step: int) -> Iterator[bytes]:
+    yield _frame(_HEADERS, _END_HEADERS, stream_id, _OPENING)
+    for start in range(0, len(message), step):
+        yield _frame(_DATA, 0, stream_id, message[start : start + step])
+    yield _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream_id, _OK)
+
+
+def _frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    size = len(payload)
+    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
 
 
 class ServerHttp2(H2Connection):
@@ -46,7 +71,8 @@ class ServerHttp2(H2Connection):
             },
         )
         self._tidy_at = 128
-        if options.light_http2:
+        self._light = options.light_http2
+        if self._light:
             lighten(self)
 
     def receive_data(self, data: Any) -> list[Event]:
@@ -56,6 +82,57 @@ class ServerHttp2(H2Connection):
             self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
             raise FrameTooLargeError("a frame longer than agreed")
         return events
+
+    def send_answer(self, stream_id: int, message: bytes) -> bool:
+        """Send all of a successful unary answer: headers, message, status, end of stream.
+
+        What h2 would do in three steps, with the same bytes and state afterwards; only for what needs no decision.
+
+        Args:
+            stream_id: a stream whose answer has not begun.
+            message: with its gRPC prefix.
+
+        Returns:
+            Whether it was done; otherwise the state is as before, and the three steps are the caller's.
+        """
+        stream = self.streams.get(stream_id)
+        size = len(message)
+        if (
+            not self._light
+            or stream is None
+            or size > min(self.outbound_flow_control_window, stream.outbound_flow_control_window)
+            or self.encoder.header_table.resized
+            or self.state_machine.state is not ConnectionState.SERVER_OPEN
+            or stream.state_machine.headers_sent
+            or not stream.open
+        ):
+            return False
+        stream.state_machine.process_input(StreamInputs.SEND_HEADERS)
+        stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+        self.outbound_flow_control_window -= size
+        stream.outbound_flow_control_window -= size
+        self._data_to_send += b"".join(_answer_frames(stream_id, message, self.max_outbound_frame_size))
+        return True
+
+    def _receive_frame(self, frame: Frame) -> list[Event]:
+        """As h2, which describes every frame to a log that nobody reads, where the frame is a usual one."""
+        if not self._light or not self._is_usual(frame):
+            return super()._receive_frame(frame)
+        frames: list[Frame]
+        events: list[Event]
+        frames, events = self._frame_dispatch_table[type(frame)](frame)
+        if frames:
+            self._prepare_for_sending(frames)
+        return events
+
+    def _is_usual(self, frame: Frame) -> bool:
+        """Whether a frame begins a call, or belongs to one whose request goes on: h2 cannot find its stream closed."""
+        if type(frame) is HeadersFrame:
+            return frame.stream_id > self.highest_inbound_stream_id
+        if type(frame) is not DataFrame:
+            return False
+        stream = self.streams.get(frame.stream_id)
+        return stream is not None and stream.state_machine.state is StreamState.OPEN
 
     @property
     def open_inbound_streams(self) -> int:

@@ -1,7 +1,7 @@
 """One call as its handler sees it: grpclib's server stream with a size limit and answers that leave in one write."""
 
 import struct
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -10,6 +10,9 @@ from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
+if TYPE_CHECKING:
+    from angzarr.server.http2 import ServerHttp2
+
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
 
@@ -17,6 +20,7 @@ _PREFIX = struct.Struct(">BI")
 _Headers = list[tuple[str, str]]
 _Metadata = Any
 OPENING: _Headers = [(":status", "200"), ("content-type", "application/grpc+proto")]
+PLAIN_OK: _Headers = [("grpc-status", "0")]
 DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -124,7 +128,8 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
             metadata: trailing metadata.
         """
         trailers = trailers_of(status, status_message, status_details)
-        trailers.extend(encode_metadata(MultiDict(metadata or ())))
+        if metadata:
+            trailers.extend(encode_metadata(MultiDict(metadata)))
         self._send_trailing_metadata_done = True
         body = self._reply if status is Status.OK else None
         opening = [] if self._send_initial_metadata_done else OPENING
@@ -175,6 +180,14 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         h2, stream_id = stream._h2_connection, self._stream_id
         if stream_id not in h2.streams:
             raise StreamClosedError(stream_id)
+        if (
+            opening is OPENING
+            and trailers == PLAIN_OK
+            and cast("ServerHttp2", h2).send_answer(stream_id, body)
+        ):
+            self._send_initial_metadata_done = True
+            stream.connection.flush()
+            return
         if opening:
             h2.send_headers(stream_id, opening)
             self._send_initial_metadata_done = True
