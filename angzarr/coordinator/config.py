@@ -60,8 +60,8 @@ class ServingConfig:
     """Bytes of one message, both ways; above it RESOURCE_EXHAUSTED."""
 
     max_details_bytes: int = 6 * 1024
-    """Bytes of error details sent over the wire; above it they are left out, since foreign clients refuse large
-    trailers. In process there is no limit."""
+    """Bytes of error details sent to any client over the wire; above it they are left out, since clients refuse large
+    trailers, unless the client has announced that it takes more. In process there is no limit."""
 
     grace: float = 5.0
     """Seconds that calls in flight are given when the coordinator stops."""

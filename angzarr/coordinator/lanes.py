@@ -59,11 +59,6 @@ class Lanes(Generic[K]):
             timer.cancel()
         self.wake(lane)
 
-    def rouse_all(self) -> None:
-        """Wake every lane that rests."""
-        for lane in list(self._resting):
-            self.rouse(lane)
-
     def close(self) -> None:
         """Start nothing any more."""
         self.closed = True

@@ -1,7 +1,7 @@
 """Routers of this process behind the seam: no sockets, no encoding."""
 
 from collections.abc import Awaitable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -34,13 +34,6 @@ from angzarr.messages import (
 from angzarr.router.status import status_of
 
 T = TypeVar("T")
-
-
-class Routed(Protocol):
-    """What every runtime router has."""
-
-    kind: str
-    handlers: tuple[Any, ...]
 
 
 async def _told(router: Any, operation: Awaitable[T]) -> T:

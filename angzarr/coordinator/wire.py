@@ -9,6 +9,9 @@ from grpclib.const import Cardinality, Handler
 
 from angzarr.messages.services import Rpc, Service
 
+_GENEROUS = 65_536
+_OTHER_TRAILERS = 4_096
+
 trailers: ContextVar[list[tuple[str, str]] | None] = ContextVar("angzarr_trailers", default=None)
 """What the call being served adds to its trailing metadata; None where there is no wire."""
 
@@ -47,11 +50,20 @@ class Served:
             try:
                 await function(stream)
             except GRPCError as error:
-                if isinstance(error.details, bytes) and len(error.details) > self._max_details:
+                if isinstance(error.details, bytes) and len(error.details) > self._room(stream):
                     raise GRPCError(error.status, error.message) from error
                 raise
 
         return handle
+
+    def _room(self, stream: Any) -> int:
+        """Bytes of details that the client takes: what we send to anybody, or what it has announced."""
+        connection = getattr(getattr(stream, "_stream", None), "_h2_connection", None)
+        settings = getattr(connection, "remote_settings", None)
+        announced: int = getattr(settings, "max_header_list_size", None) or 0
+        # Clients that announce little are known to refuse less than they announce. Details travel as base64.
+        room = (announced - _OTHER_TRAILERS) * 3 // 4 if announced >= _GENEROUS else 0
+        return max(self._max_details, room)
 
 
 def _unary(method: Callable[..., Any], encoded: Callable[..., Any] | None) -> Callable[[Any], Any]:

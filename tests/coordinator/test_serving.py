@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,8 +18,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from angzarr.client import CommandHandlerClient
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ServingConfig
 from angzarr.errors import ClientError
+from angzarr.errors import GRPCError as ClientGRPCError
 from angzarr.messages import (
     AggregateRoot,
     CascadeErrorMode,
@@ -131,6 +135,19 @@ async def test_a_mismatch_of_a_large_aggregate_leaves_the_book_out(channel: Fore
     assert "grpc-status-details-bin" not in dict(caught.value.trailing_metadata() or ())
 
 
+async def test_our_own_client_announces_that_it_takes_more(running: EmbeddedCoordinator) -> None:
+    many = [command("Deposit", 5, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES)] * 100
+    async with CommandHandlerClient.connect(running.addresses[0]) as client:
+        for _ in range(5):
+            await client.handle_command(request(*many))
+        with pytest.raises(ClientGRPCError) as caught:
+            await client.handle_command(
+                request(command("Deposit", 1, 7, merge_strategy=MergeStrategy.MERGE_STRICT))
+            )
+    assert caught.value.current_events is not None
+    assert len(caught.value.current_events.pages) == 500
+
+
 async def test_streaming_queries(channel: Foreign) -> None:
     await channel.call(HANDLE, deposit(5, to=cover(correlation_id="c-1")))
     await channel.call(HANDLE, deposit(6, to=cover(BOB, correlation_id="c-1")))
@@ -236,3 +253,18 @@ async def test_selections(
     book = await running.runtime.queries.get_event_book(Query(cover=cover(), **selection))  # type: ignore[arg-type]
     assert [page.header.sequence for page in book.pages] == expected
     assert book.next_sequence == 4
+
+
+async def test_serving_ends_with_a_signal() -> None:
+    async with EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0") as running:
+        async with anyio.create_task_group() as group:
+            group.start_soon(running.serve_forever)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_serving_ends_when_it_is_cancelled() -> None:
+    async with EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0") as running:
+        with anyio.move_on_after(0.01) as scope:
+            await running.serve_forever()
+        assert scope.cancelled_caught

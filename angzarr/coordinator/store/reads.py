@@ -263,8 +263,3 @@ def dead_letters(
         {"domain": domain, "component": component},
     )
     return [DeadLetterRow._make(row) for row in rows]
-
-
-def count_events(connection: sqlite3.Connection, key: Key) -> int:
-    """How many own events an aggregate has in an edition."""
-    return int(connection.execute(f"SELECT count(*) FROM events WHERE {_AGGREGATE}", key).fetchone()[0])

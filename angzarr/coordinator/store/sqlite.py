@@ -99,25 +99,6 @@ class SqliteStore:
         if self._lock is not None:
             self._lock.release()
 
-    async def open_for_reading(self) -> None:
-        """Open it beside the coordinator that has it, to ask questions only.
-
-        Raises:
-            StoreOpenError: STORE_UNWRITABLE, there is no such file; STORE_NOT_SQLITE; STORE_FOREIGN;
-                STORE_SCHEMA_NEWER.
-        """
-        reader = Reader("angzarr-store-reader", self._connect_for_reading, self.path)
-        await reader.start()
-        self._readers.append(reader)
-
-    def _connect_for_reading(self) -> sqlite3.Connection:
-        _check_header(Path(self.path))
-        uri = f"{Path(self.path).absolute().as_uri()}?mode=ro"
-        return self._opening(
-            lambda: sqlite3.connect(uri, timeout=self._config.busy_timeout, isolation_level=None, uri=True),
-            lambda connection: schema.check(connection, self.path),
-        )
-
     def _prepare_file(self) -> FileLock:
         path = Path(self.path)
         lock = FileLock(path)
