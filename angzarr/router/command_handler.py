@@ -97,6 +97,7 @@ class CommandHandlerRouter(BuiltRouter):
                 cannot be decoded; HANDLER_WRONG_RESPONSE_KIND: a handler returned something else;
                 HANDLER_WRONG_REQUEST_KIND: ``request`` is another message.
             CommandRejectedError: a handler refused; its ``cover`` is the command's.
+            EncodeError: an event holds a value its type cannot carry, or the aggregate has no sequence left.
         """
         if not isinstance(request, ContextualCommand):
             raise wrong_request(ContextualCommand, request)
@@ -231,6 +232,7 @@ class CommandHandlerRouter(BuiltRouter):
 
     def _encoded(self, session: Session) -> bytes:
         emission = session.emission
+        emission.require_room()
         snapshot = session.snapshot() if emission.snapshot is None else emission.snapshot
         return business_response(
             emission,

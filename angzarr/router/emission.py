@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import betterproto
 
 from angzarr import codec
+from angzarr.errors import EncodeError
 from angzarr.messages import Any as PackedAny
 from angzarr.messages import (
     BusinessResponse,
@@ -35,6 +36,7 @@ class NewEvent(NamedTuple):
 
 Item: TypeAlias = NewEvent | EventPage
 
+_LAST_SEQUENCE = 0xFFFFFFFF
 _NOT_EVENTS = frozenset({BusinessResponse, EventBook, EventPage, RevocationResponse, Snapshot})
 
 _emitted: dict[type, tuple[str, Callable[[Any], bytes]]] = {}
@@ -121,6 +123,15 @@ class Emission:
             stamped.created_at = self.created_at
         return stamped
 
+    def require_room(self) -> None:
+        """Make sure that the aggregate's next event can be numbered.
+
+        Raises:
+            EncodeError: it would be beyond the last sequence, 2**32 - 1.
+        """
+        if self.next_sequence > _LAST_SEQUENCE:
+            raise EncodeError(f"{self.next_sequence} is beyond the last sequence", "EventBook.next_sequence")
+
     def payloads(self, start: int = 0) -> Iterator[tuple[str, bytes]]:
         """Type URL and bytes of the inline events from a position on."""
         for item in self.items[start:]:
@@ -134,7 +145,11 @@ class Emission:
 
         Args:
             cover: the request's cover; a book that a handler returned with its own cover keeps that.
+
+        Raises:
+            EncodeError: the aggregate has no sequence left.
         """
+        self.require_room()
         chosen = cover if self.cover is None else self.cover
         book = EventBook(pages=[self._page(item) for item in self.items], next_sequence=self.next_sequence)
         if chosen is not None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from angzarr.errors import ClientError, DecodeError, DispatchError
+from angzarr.errors import ClientError, DecodeError, DispatchError, EncodeError
 from angzarr.messages import (
     AngzarrDeferredSequence,
     BusinessResponse,
@@ -95,6 +95,8 @@ async def outcome(call: Any) -> tuple[Any, ...]:
         return ("malformed", error.path, error.reason)
     except DispatchError as error:
         return (error.error_code, error.code(), str(error), error.extras)
+    except EncodeError as error:
+        return ("unencodable", error.path, error.reason)
     except ClientError as error:
         return (type(error), error.code, error.details)
 
@@ -209,6 +211,14 @@ async def test_both_paths_answer_the_same(asked: ContextualCommand) -> None:
     for router in ROUTERS:
         over_messages, over_bytes = await both(router, data)
         assert over_bytes == over_messages
+
+
+@pytest.mark.parametrize("asked", [Deposit(), Withdraw()])
+async def test_an_aggregate_whose_sequences_are_used_up_is_an_error(asked: Any) -> None:
+    data = encode(request(asked, after=EventBook(next_sequence=2**32 - 1)))
+    over_messages, over_bytes = await both(ROUTERS[0], data)
+    assert over_bytes == over_messages
+    assert over_bytes[:2] == ("unencodable", "EventBook.next_sequence")
 
 
 def plausible() -> bytes:
