@@ -205,7 +205,7 @@ def requests(draw: st.DrawFn) -> ContextualCommand:
 
 
 @given(asked=requests())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 async def test_both_paths_answer_the_same(asked: ContextualCommand) -> None:
     data = encode(asked)
     for router in ROUTERS:
@@ -250,7 +250,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @given(data=mutations())
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @example(data=b"")
 @example(data=b"\x0a")
 @example(data=b"\x0a\x00\x12\x00")

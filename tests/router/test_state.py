@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr.errors import BuildError, DispatchError
@@ -323,6 +323,7 @@ def test_rebuild_refuses_classes_without_state() -> None:
         assert caught.value.details["handler_kind"] == kind
 
 
+@settings(deadline=None)
 @given(
     amounts=st.lists(st.integers(-1000, 1000), max_size=12),
     cut=st.integers(0, 12),

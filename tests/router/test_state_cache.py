@@ -108,7 +108,7 @@ class Noting:
     texts=st.lists(st.sampled_from("abc"), min_size=1, max_size=12),
     steps=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.booleans()), min_size=1, max_size=8),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 async def test_a_router_with_a_cache_answers_what_one_without_answers(
     texts: list[str], steps: list[tuple[int, int, bool]]
 ) -> None:

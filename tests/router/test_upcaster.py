@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from grpclib.const import Status
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angzarr.errors import DispatchError
@@ -142,6 +142,7 @@ async def test_an_old_event_that_cannot_be_decoded_is_an_error() -> None:
     assert caught.value.error_code == "ANY_DECODE_FAILED"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
