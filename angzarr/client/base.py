@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Self
 import grpclib.client
 
 from angzarr.client.calls import Calls
-from angzarr.client.channel import Channel
+from angzarr.client.channel import Channel, require_fitting
 from angzarr.client.config import ChannelConfig
 from angzarr.client.connecting import Connecting
 from angzarr.client.endpoint import parse_endpoint
+from angzarr.client.failures import refused_argument
 from angzarr.client.stub import ChannelStub
 from angzarr.messages.services import Service
 from angzarr.retry import RetryPolicy, default_retry_policy
@@ -53,7 +54,8 @@ class BaseClient:
             ConnectionError: CONNECTION_FAILED or CONNECTION_FAILED_MAX_RETRIES, when awaited.
         """
         parsed = parse_endpoint(endpoint)
-        policy = retry or default_retry_policy()
+        require_fitting(parsed, config or ChannelConfig())
+        policy = checked_policy(retry)
 
         async def connected() -> Self:
             channel = Channel(parsed, config)
@@ -63,10 +65,7 @@ class BaseClient:
             except BaseException:
                 await channel.aclose()
                 raise
-            client = cls(channel)
-            client._calls.retry = policy
-            client._calls.retry_commands = retry_commands
-            return client
+            return cls(channel)._retrying(policy, retry_commands)
 
         return Connecting(connected)
 
@@ -89,9 +88,21 @@ class BaseClient:
         return cls.connect(endpoint, retry, retry_commands=retry_commands, lazy=lazy, config=config)
 
     @classmethod
-    def from_channel(cls, channel: grpclib.client.Channel) -> Self:
-        """A client over somebody else's channel, which ``close()`` leaves open."""
-        return cls(channel, owns_channel=False)
+    def from_channel(
+        cls,
+        channel: grpclib.client.Channel,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+    ) -> Self:
+        """A client over somebody else's channel, which ``close()`` leaves open.
+
+        Args:
+            channel: an ``angzarr.client.channel.Channel`` or any ``grpclib.client.Channel``.
+            retry: policy for reads; None for ``default_retry_policy()``.
+            retry_commands: retry commands as well when nobody can say whether they were executed.
+        """
+        return cls(channel, owns_channel=False)._retrying(checked_policy(retry), retry_commands)
 
     async def close(self) -> None:
         """Close the client and the channel it owns. Closing twice is fine; a client that owns nothing stays usable."""
@@ -110,6 +121,11 @@ class BaseClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def _retrying(self, retry: RetryPolicy, retry_commands: bool) -> Self:
+        self._calls.retry = retry
+        self._calls.retry_commands = retry_commands
+        return self
 
     @classmethod
     def _stubs_over(cls, channel: grpclib.client.Channel) -> tuple[Any, ...]:
@@ -142,17 +158,41 @@ class SingleServiceClient(BaseClient):
     """A client of one service."""
 
     @classmethod
-    def from_stub(cls, stub: Any) -> Self:
+    def from_stub(
+        cls,
+        stub: Any,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+        config: ChannelConfig | None = None,
+    ) -> Self:
         """A client over a stub: any object with the service's methods in snake_case. It owns nothing.
 
         Args:
             stub: such as the service of an embedded coordinator in this process.
+            retry: policy for reads; None for ``default_retry_policy()``.
+            retry_commands: retry commands as well when nobody can say whether they were executed.
+            config: default timeout, metadata, interceptors, circuit breaker; None for the defaults.
         """
-        return cls._composed((stub,))
+        calls = Calls(config or ChannelConfig(), retry=checked_policy(retry), retry_commands=retry_commands)
+        return cls._composed((stub,), calls)
 
     @property
     def _stub(self) -> Any:
         return self._stubs[0]
+
+
+def checked_policy(retry: RetryPolicy | None) -> RetryPolicy:
+    """The policy, ``default_retry_policy()`` for None.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, it is no policy; details ``field``.
+    """
+    if retry is None:
+        return default_retry_policy()
+    if not callable(getattr(retry, "execute", None)):
+        raise refused_argument(f"a RetryPolicy or None expected, got {retry!r}", "retry")
+    return retry
 
 
 def _calls_over(channel: grpclib.client.Channel) -> Calls:

@@ -160,7 +160,9 @@ class Calls:
                     raise
                 return _Final(error)
 
-        result: A | _Final = await self.retry.execute(attempt, deadline=attempts.deadline)
+        # a policy of the user's own need not know deadlines while there is none
+        limit = {} if attempts.deadline is None else {"deadline": attempts.deadline}
+        result: A | _Final = await self.retry.execute(attempt, **limit)
         if isinstance(result, _Final):
             raise result.error
         return result

@@ -39,6 +39,8 @@ class Channel(grpclib.client.Channel):
             says plaintext.
     """
 
+    closed = False
+
     def __init__(self, endpoint: str | Endpoint, config: ChannelConfig | None = None) -> None:
         self.endpoint: Endpoint = endpoint if isinstance(endpoint, Endpoint) else parse_endpoint(endpoint)
         self.config: ChannelConfig = config or ChannelConfig()
@@ -203,19 +205,27 @@ class Channel(grpclib.client.Channel):
             super().__del__()
 
 
-def _ssl_context(endpoint: Endpoint, config: ChannelConfig) -> ssl.SSLContext | None:
+def require_fitting(endpoint: Endpoint, config: ChannelConfig) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, certificates for ``http://``; details ``field``.
+    """
     if endpoint.tls is False and config.has_certificates:
+        chosen = "certificate_chain" if config.root_certificates is None else "root_certificates"
         raise InvalidArgumentError(
             messages.INVALID_ARGUMENT,
             code=codes.INVALID_ARGUMENT,
             details={
-                keys.FIELD: "root_certificates"
-                if config.root_certificates is not None
-                else "certificate_chain",
+                keys.FIELD: chosen,
                 keys.ENDPOINT: endpoint.text,
                 keys.EXPECTED: "https:// or an endpoint without a scheme, to go with certificates",
             },
         )
+
+
+def _ssl_context(endpoint: Endpoint, config: ChannelConfig) -> ssl.SSLContext | None:
+    require_fitting(endpoint, config)
     return config.ssl_context() if endpoint.tls or config.has_certificates else None
 
 

@@ -1,5 +1,6 @@
 """Everything about one domain."""
 
+import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -130,6 +131,48 @@ class DomainClient(BaseClient):
             return client
 
         return Connecting(connected)
+
+    @classmethod
+    def from_env(
+        cls,
+        env_var: str,
+        default: str,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+        lazy: bool = False,
+        config: ChannelConfig | None = None,
+        domain: str = "",
+    ) -> Connecting[Self]:
+        """Connect to the endpoint an environment variable names, or to ``default`` where it is unset or empty.
+
+        Args and errors are those of ``connect``.
+        """
+        endpoint = os.environ.get(env_var) or default
+        return cls.connect(
+            endpoint, retry, retry_commands=retry_commands, lazy=lazy, config=config, domain=domain
+        )
+
+    @classmethod
+    def from_channel(
+        cls,
+        channel: grpclib.client.Channel,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+        domain: str = "",
+    ) -> Self:
+        """A client over somebody else's channel, which ``close()`` leaves open.
+
+        Args:
+            channel: an ``angzarr.client.channel.Channel`` or any ``grpclib.client.Channel``.
+            retry: policy for reads; None for ``default_retry_policy()``.
+            retry_commands: retry commands as well when nobody can say whether they were executed.
+            domain: the domain ``send`` addresses; ``""`` when it is named with each ``send``.
+        """
+        client = super().from_channel(channel, retry=retry, retry_commands=retry_commands)
+        client.domain = domain
+        return client
 
     @classmethod
     def from_clients(

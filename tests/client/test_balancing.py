@@ -88,8 +88,7 @@ async def named(
         channel = Named(f"pods.test:{pods.port}", config)
         channel.names = list(addresses)
         stack.push_async_callback(channel.aclose)
-        client = QueryClient.from_channel(channel)
-        client._calls.retry = QUICK
+        client = QueryClient.from_channel(channel, retry=QUICK)
         yield client, channel, pods
 
 

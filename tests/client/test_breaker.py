@@ -107,7 +107,7 @@ async def test_an_open_circuit_keeps_calls_from_the_server() -> None:
     unavailable = grpclib.GRPCError(Status.UNAVAILABLE, "down")
     stub = Recording(unavailable, unavailable, EventBook())
     config = ChannelConfig(circuit_breaker=BreakerConfig(failures=2, reset_after=60))
-    client = QueryClient._composed((stub,), Calls(config, retry=ExponentialBackoffRetry(max_attempts=1)))
+    client = QueryClient.from_stub(stub, retry=ExponentialBackoffRetry(max_attempts=1), config=config)
     for _ in range(2):
         with pytest.raises(GRPCError):
             await client.get_event_book(Query())
@@ -122,7 +122,7 @@ async def test_a_circuit_that_opens_ends_the_retries() -> None:
     stub = Recording(*[unavailable] * 10)
     config = ChannelConfig(circuit_breaker=BreakerConfig(failures=3, reset_after=60))
     policy = ExponentialBackoffRetry(min_delay=0, max_delay=0)
-    client = QueryClient._composed((stub,), Calls(config, retry=policy))
+    client = QueryClient.from_stub(stub, retry=policy, config=config)
     with pytest.raises(ConnectionError) as raised:
         await client.get_event_book(Query())
     assert raised.value.code == "CIRCUIT_OPEN"

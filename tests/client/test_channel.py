@@ -1,6 +1,7 @@
 """Clients over real connections: TCP, Unix sockets, TLS; connecting, closing, and what travels."""
 
 import asyncio
+import contextlib
 import gc
 import ssl
 import uuid
@@ -49,7 +50,7 @@ from angzarr.messages import (
     SequenceRange,
 )
 from angzarr.messages.services import COMMAND_HANDLER_COORDINATOR, EVENT_QUERY
-from angzarr.retry import ExponentialBackoffRetry
+from angzarr.retry import ExponentialBackoffRetry, RetryPolicy
 from tests.client.servers import Servicer, answering, free_port, serving
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -314,8 +315,7 @@ async def test_a_deadline_on_grpclibs_own_channel_leaves_the_cancellation_count_
 
 async def test_nobody_listening_behind_grpclibs_own_channel_is_a_connection_error() -> None:
     channel = grpclib.client.Channel("127.0.0.1", free_port())
-    client = QueryClient.from_channel(channel)
-    client._calls.retry = ONCE
+    client = QueryClient.from_channel(channel, retry=ONCE)
     with pytest.raises(ConnectionError):
         await client.get_event_book(Query())
 
@@ -694,3 +694,63 @@ async def test_certificates_do_not_go_with_http() -> None:
     with pytest.raises(InvalidArgumentError) as raised:
         Channel("http://localhost:1", ChannelConfig(root_certificates=CA))
     assert raised.value.details["field"] == "root_certificates"
+
+
+def test_certificates_for_http_are_refused_at_once() -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        QueryClient.connect("http://localhost:1", config=ChannelConfig(root_certificates=CA))
+    assert raised.value.details["field"] == "root_certificates"
+
+
+def test_what_is_no_retry_policy_is_refused_at_once() -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        QueryClient.connect("localhost:1", "often")  # type: ignore[arg-type]
+    assert raised.value.details["field"] == "retry"
+
+
+async def test_a_policy_of_ones_own_retries_reads() -> None:
+    class Stubborn(RetryPolicy):
+        async def execute(self, operation: Any, *, deadline: float | None = None) -> Any:
+            for _ in range(3):
+                with contextlib.suppress(GRPCError):
+                    return await operation()
+            return await operation()
+
+    calls = 0
+
+    async def recover(request: Any) -> EventBook:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise grpclib.GRPCError(Status.UNAVAILABLE, "starting")
+        return EventBook(next_sequence=calls)
+
+    servicer = Servicer(EVENT_QUERY, get_event_book=answering(recover))
+    async with serving(servicer) as endpoint, QueryClient.connect(endpoint, Stubborn(), lazy=True) as client:
+        assert (await client.get_event_book(Query())).next_sequence == 3
+
+
+async def test_a_domain_client_may_be_told_its_domain() -> None:
+    async with serving(QUERIES) as endpoint:
+        channel = Channel(endpoint)
+        assert DomainClient.from_channel(channel, domain="player").domain == "player"
+        async with DomainClient.from_env("NOT_SET_ANYWHERE", endpoint, domain="table") as client:
+            assert client.domain == "table"
+        await channel.aclose()
+
+
+async def test_a_channel_that_was_never_made_leaves_no_trace() -> None:
+    with pytest.raises(InvalidArgumentError):
+        Channel("nowhere")
+    gc.collect()
+
+
+async def test_a_policy_written_for_the_reference_client_needs_no_deadline() -> None:
+    class Once(RetryPolicy):
+        async def execute(self, operation: Any) -> Any:  # type: ignore[override]
+            return await operation()
+
+    servicer = failing(grpclib.GRPCError(Status.UNAVAILABLE, "down"))
+    async with serving(servicer) as endpoint, QueryClient.connect(endpoint, Once()) as client:
+        with pytest.raises(GRPCError):
+            await client.get_event_book(Query())

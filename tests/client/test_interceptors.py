@@ -10,7 +10,6 @@ from grpclib.const import Status
 from structlog.testing import LogCapture
 
 from angzarr.client import ChannelConfig, QueryClient
-from angzarr.client.calls import Calls
 from angzarr.errors import GRPCError, InvalidArgumentError
 from angzarr.interceptors import (
     Call,
@@ -33,7 +32,7 @@ GET = EVENT_QUERY.rpcs["GetEventBook"]
 
 def client_of(stub: Recording, *interceptors: Interceptor) -> QueryClient:
     policy = ExponentialBackoffRetry(min_delay=0, max_delay=0)
-    return QueryClient._composed((stub,), Calls(ChannelConfig(interceptors=interceptors), retry=policy))
+    return QueryClient.from_stub(stub, retry=policy, config=ChannelConfig(interceptors=interceptors))
 
 
 class Noting:
