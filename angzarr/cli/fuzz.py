@@ -14,7 +14,7 @@ import typer
 
 from angzarr.cli import options
 from angzarr.cli.errors import FAILED, require_extra, wrong_input
-from angzarr.cli.loading import load_app
+from angzarr.cli.loading import Spec, load_app, parse_spec
 from angzarr.cli.output import write_json, write_line
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 _PASTE = "as a test to paste:\n\n"
+_REACTING = frozenset({"saga", "process_manager", "projector"})
+_REPEAT = """from hypothesis import seed
+
+from angzarr.testing import {maker}
+from {module} import {name}
+
+Machine = seed({{seed}})({maker}({name}, max_examples={{effort}}))
+TestFound = Machine.TestCase
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +41,27 @@ class Search:
     Attributes:
         name: the law and the handler.
         run: looks once; the argument says how hard.
+        repeat: a test that looks for the same once more, with ``{seed}`` and ``{effort}`` to be filled in.
     """
 
     name: str
     run: Callable[[int], None]
+    repeat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came upon.
+
+    Attributes:
+        search: which.
+        story: the whole story.
+        test: a pytest file that shows it.
+    """
+
+    search: Search
+    story: str
+    test: str
 
 
 @app.command(name="fuzz", no_args_is_help=True)
@@ -66,7 +92,7 @@ def fuzz(
     """
     loaded = load_app(spec)
     chosen = seed if seed is not None else random.SystemRandom().randrange(2**32)
-    searches = list(_searches(loaded, law or []))
+    searches = list(_searches(loaded, parse_spec(spec), law or []))
     if not searches:
         raise wrong_input(f"there is nothing to try in {spec}", "the application needs handlers")
     if not as_json:
@@ -75,21 +101,17 @@ def fuzz(
     if found is None:
         _tell_nothing(rounds, seconds, chosen, as_json=as_json)
         return
-    search, error = found
-    file = _kept(keep, search.name, str(error))
+    file = _keep(keep, found)
     if as_json:
-        write_json(
-            {"found": search.name, "story": str(error), "file": str(file) if file else None, "seed": chosen}
-        )
+        write_json({"found": found.search.name, "story": found.story, "file": str(file), "seed": chosen})
     else:
-        write_line((f"{search.name} does not hold", "bold red"))
-        write_line((str(error), ""))
-        if file is not None:
-            write_line((f"\nkept as {file}; run it with: python -m pytest {file}", "cyan"))
+        write_line((f"{found.search.name} does not hold", "bold red"))
+        write_line((found.story, ""))
+        write_line((f"\nkept as {file}; run it with: python -m pytest {file}", "cyan"))
     raise typer.Exit(FAILED)
 
 
-def _searches(loaded: "App", laws: list[str]) -> Iterator[Search]:
+def _searches(loaded: "App", spec: Spec, laws: list[str]) -> Iterator[Search]:
     with require_extra("testing"):
         from angzarr.testing.laws import LAWS, BoundLaw, laws_of
     unknown = [name for name in laws if name not in LAWS]
@@ -104,24 +126,28 @@ def _searches(loaded: "App", laws: list[str]) -> Iterator[Search]:
             if not laws or bound.law.name in laws:
                 yield Search(f"{bound.subject.name} {bound.law.name}", look(bound))
         if not laws and any(info.kind == "command_handler" and info.handles for info in router.handlers):
-            yield Search(f"{router.handlers[0].cls.__name__} machine", _machine(router))
+            cls = router.handlers[0].cls
+            yield _machine_search(
+                f"{cls.__name__} machine", "aggregate_machine", router, cls.__module__, cls.__name__
+            )
+    reacts = any(info.kind in _REACTING for router in loaded.routers for info in router.handlers)
+    if not laws and reacts:
+        yield _machine_search(
+            "application machine", "application_machine", loaded, spec.module, spec.attribute
+        )
 
 
-def _machine(router: Any) -> Callable[[int], None]:
+def _machine_search(title: str, maker: str, subject: Any, module: str, name: str) -> Search:
     from hypothesis.stateful import run_state_machine_as_test
 
-    from angzarr.testing.machines import aggregate_machine
-
     def run(effort: int) -> None:
-        machine = aggregate_machine(router, max_examples=effort)
+        machine = getattr(import_module("angzarr.testing"), maker)(subject, max_examples=effort)
         run_state_machine_as_test(machine, settings=machine.TestCase.settings)
 
-    return run
+    return Search(title, run, _REPEAT.format(maker=maker, module=module, name=name))
 
 
-def _look(
-    searches: list[Search], seconds: float, seed: int
-) -> tuple[tuple[Search, AssertionError] | None, int]:
+def _look(searches: list[Search], seconds: float, seed: int) -> tuple[Found | None, int]:
     core: Any = import_module("hypothesis.core")
     end = time.monotonic() + seconds
     cost = dict.fromkeys((search.name for search in searches), 0.0)
@@ -134,10 +160,19 @@ def _look(
             core.global_force_seed = (seed + rounds) % 2**32
             try:
                 search.run(effort)
-            except AssertionError as error:
-                return (search, error), rounds
+            except Exception as error:
+                return _found(search, error, core.global_force_seed, effort), rounds
             cost[search.name] = (time.monotonic() - started) / effort
     raise AssertionError("unreachable")
+
+
+def _found(search: Search, error: Exception, seed: int, effort: int) -> Found:
+    told = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    story = "\n\n".join([told, *getattr(error, "__notes__", [])])
+    _, marker, rest = story.partition(_PASTE)
+    if marker:
+        return Found(search, story, rest.partition("\n\nrerun with")[0].rstrip() + "\n")
+    return Found(search, story, search.repeat.format(seed=seed, effort=effort))
 
 
 def _effort(rounds: int, cost: float, left: float) -> int:
@@ -153,12 +188,9 @@ def _tell_nothing(rounds: int, seconds: float, seed: int, *, as_json: bool) -> N
         write_line((f"nothing found in {seconds:g} s and {rounds} full rounds", "green"))
 
 
-def _kept(directory: Path, name: str, story: str) -> Path | None:
-    _, marker, rest = story.partition(_PASTE)
-    if not marker:
-        return None
-    code = rest.partition("\n\nrerun with")[0].rstrip()
+def _keep(directory: Path, found: Found) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"test_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.py"
-    file.write_text(f'"""Found by `angzarr fuzz`: {name} does not hold."""\n\n{code}\n', encoding="utf-8")
+    file = directory / f"test_{re.sub(r'[^a-z0-9]+', '_', found.search.name.lower())}.py"
+    head = f'"""Found by `angzarr fuzz`: {found.search.name} does not hold."""\n\n'
+    file.write_text(head + found.test, encoding="utf-8")
     return file

@@ -7,11 +7,11 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
 
 from angzarr.log import get_logger
 
 _log = get_logger(__name__)
+_LOOP = ("asyncio", "selectors", "uvloop", "anyio", __file__)
 
 
 @asynccontextmanager
@@ -48,14 +48,17 @@ class _Watch:
         told = 0.0
         while not self.stopped.wait(self._limit / 4):
             beat = self._beat
-            if beat != told and time.monotonic() - beat > self._limit:
+            if beat == told or time.monotonic() - beat <= self._limit:
+                continue
+            place = _place(self._thread)
+            if place:
                 told = beat
-                _log.warning("event_loop_blocked", limit=self._limit, at=_place(self._thread))
+                _log.warning("event_loop_blocked", limit=self._limit, at=place)
 
 
 def _place(thread: int) -> str:
-    frame = sys._current_frames().get(thread)
-    stack = traceback.extract_stack(frame) if isinstance(frame, FrameType) else []
-    own = [entry for entry in stack if "asyncio" not in entry.filename and "/anyio/" not in entry.filename]
-    where = own[-1] if own else None
-    return f"{where.filename}:{where.lineno} in {where.name}" if where else "unknown"
+    """Where a thread is; ``""`` when that is the event loop itself, which then only was not given the processor."""
+    stack = traceback.extract_stack(sys._current_frames().get(thread))
+    if not stack or any(part in stack[-1].filename for part in _LOOP):
+        return ""
+    return f"{stack[-1].filename}:{stack[-1].lineno} in {stack[-1].name}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from angzarr.cli.fuzz import Search, _found, _keep, _searches
 from tests.cli.conftest import Answer, Shell
 
 
@@ -79,6 +80,27 @@ def test_an_unknown_law_is_answered_with_the_known_ones(shell: Shell) -> None:
 
     assert answer.code == 2
     assert answer.err.startswith("error: there is no law 'gravity'\n  fix: the laws are ")
+
+
+def test_an_application_with_reactions_is_tried_as_a_whole(importable: Path) -> None:
+    from angzarr.cli.loading import load_app, parse_spec
+
+    searches = list(_searches(load_app("cli_tables:app"), parse_spec("cli_tables:app"), []))
+    (whole,) = [search for search in searches if search.name == "application machine"]
+
+    whole.run(1)
+
+
+def test_what_has_no_test_to_paste_is_kept_as_the_same_search(tmp_path: Path) -> None:
+    search = Search("application machine", lambda effort: None, "seed({seed}) effort({effort})\n")
+    error = ValueError("chips are missing")
+    error.add_note("Falsifying example: ...")
+    found = _found(search, error, 7, 20)
+
+    assert found.story == "ValueError: chips are missing\n\nFalsifying example: ..."
+    assert _keep(tmp_path, found).read_text() == (
+        '"""Found by `angzarr fuzz`: application machine does not hold."""\n\nseed(7) effort(20)\n'
+    )
 
 
 # export-scenario
