@@ -88,6 +88,19 @@ class BuiltRouter:
             raise LookupError(f"no handler named {name!r}; there are {[info.name for info in self.handlers]}")
         return type(self)(chosen, **self._options)
 
+    def joined(self, *others: Self) -> Self:
+        """One router of the handlers of several routers of this kind, in their order.
+
+        Raises:
+            ValueError: their options differ, so that no one router could stand for them.
+        """
+        if any(other._options != self._options for other in others):
+            raise ValueError(
+                f"routers {[router.name for router in (self, *others)]} have different options; give them the same"
+            )
+        factories = [factory for router in (self, *others) for factory in router._factories]
+        return type(self)(factories, **self._options)
+
     def __mapping__(self) -> Mapping[str, Handler]:
         """grpclib's table of the router's service, so that a grpclib server serves the router as it is."""
         from angzarr.router.grpc import adapter_of

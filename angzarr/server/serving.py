@@ -10,6 +10,7 @@ from structlog.stdlib import BoundLogger
 from angzarr.errors import InvalidArgumentError
 from angzarr.interceptors import Interceptor
 from angzarr.log import get_logger
+from angzarr.router.base import BuiltRouter
 from angzarr.server import environment
 from angzarr.server.grpc_server import GrpcServer, Servable
 from angzarr.server.handle import ServerHandle
@@ -107,13 +108,14 @@ async def serve(
         interceptors: go around every call, the first one outermost; see `angzarr.interceptors`.
 
     Raises:
-        InvalidArgumentError: nothing to serve, two routers of one kind, or a wrong address or environment.
+        InvalidArgumentError: nothing to serve, routers of one kind whose options differ, or a wrong address or
+            environment.
         ClientError: BIND_FAILED, the address cannot be listened on.
     """
     options = ServerOptions(max_message_bytes=environment.message_limit(), grace=grace)
     where = address or transport_of_environment()[1]
     handle = build(
-        list(_flattened(routers_or_app)), health_service or "", where, options, interceptors=interceptors
+        _joined(_flattened(routers_or_app)), health_service or "", where, options, interceptors=interceptors
     )
     await run(handle, log, {"services": handle.server.services})
 
@@ -207,6 +209,19 @@ def _probes_of(services: Iterable[Any]) -> list[Probe]:
     return output_probes(domains, bus=any(router.has_async_outputs() for router in routers))
 
 
+def _joined(services: Iterable[Any]) -> list[Servable]:
+    """The same with one router for each kind: a kind's RPCs exist once on a server."""
+    kinds: dict[object, list[Any]] = {}
+    for service in services:
+        kinds.setdefault(service.kind if isinstance(service, BuiltRouter) else id(service), []).append(
+            service
+        )
+    try:
+        return [first.joined(*others) if others else first for first, *others in kinds.values()]
+    except ValueError as error:
+        raise InvalidArgumentError(f"cannot serve several routers of one kind as one: {error}") from error
+
+
 def _flattened(items: Iterable[Any]) -> Iterator[Servable]:
     for item in items:
         if hasattr(item, "__mapping__"):
@@ -220,4 +235,4 @@ def _flattened(items: Iterable[Any]) -> Iterator[Servable]:
 
 
 def _listed(services: Any) -> list[Servable]:
-    return list(_flattened([services] if hasattr(services, "__mapping__") else services))
+    return _joined(_flattened([services] if hasattr(services, "__mapping__") else services))

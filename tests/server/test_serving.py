@@ -20,7 +20,7 @@ from angzarr.server.readiness import TransportProbe
 from tests.bank.domain import Accounts, bank
 from tests.bank.messages import AccountOpened, OpenAccount
 from tests.router.helpers import book, request
-from tests.server.apps import slow
+from tests.server.apps import Slow, slow
 from tests.server.peers import until
 
 HANDLE = services.COMMAND_HANDLER.rpcs["Handle"]
@@ -75,6 +75,21 @@ async def test_an_app_is_served_with_all_its_routers(tmp_path: Path) -> None:
     async with served(App("bank", routers=bank()), path=tmp_path / "a.sock") as channel:
         for name in ("CommandHandlerService", "SagaService", "ProcessManagerService", "UpcasterService"):
             assert await health(channel, f"{PACKAGE}.{name}") == 1
+
+
+async def test_several_routers_of_one_kind_are_served_as_one(tmp_path: Path) -> None:
+    async with served(bank()[0], slow(), path=tmp_path / "a.sock") as channel:
+        for domain in ("account", "slow"):
+            command = request(OpenAccount(owner=""))
+            command.command.cover.domain = domain
+            response = await call(channel, HANDLE, command)
+            assert response.events.cover.domain == domain
+
+
+async def test_routers_of_one_kind_whose_options_differ_are_an_error() -> None:
+    other = Router("slow", run_sync_handlers_in_thread=True).with_handler(Slow, Slow).build()
+    with pytest.raises(InvalidArgumentError, match="have different options"):
+        await serve(bank()[0], other)
 
 
 async def test_health_knows_the_server_its_services_by_both_names_and_the_name_asked_for(
