@@ -205,7 +205,8 @@ def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> EventBook:
     wanted = draw(st.integers(0, MAX_EVENTS))
     # leaving some kinds out gets past the ones that end everything, such as closing an account
     without: frozenset[int] = _some_of(draw, steps.count) if wanted > 1 else frozenset()
-    state, path, refused = None, [(history, None)], 0
+    state = steps.state(loop, history)
+    path, refused = [(history, state)], 0
     for _ in range(2 * _PATIENCE * wanted):
         if len(history.pages) >= wanted:
             break

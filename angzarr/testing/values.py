@@ -2,11 +2,11 @@
 
 import math
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any as AnyValue
 from typing import TypeAlias
@@ -93,6 +93,8 @@ def _freeze(value: AnyValue, above: tuple[int, ...]) -> Frozen:
         return _message(value, above)
     if isinstance(value, bytearray | memoryview):
         return Atom(bytes(value))
+    if isinstance(value, defaultdict) and value.default_factory is not None:
+        value = {key: held for key, held in value.items() if held != value.default_factory()}
     if isinstance(value, Mapping):
         return Node("", {f"[{source_of(key)}]": _freeze(held, above) for key, held in _by_key(value)})
     if isinstance(value, Set):
@@ -163,7 +165,11 @@ def _object(value: AnyValue, above: tuple[int, ...]) -> Frozen:
 
 def _attributes(value: AnyValue) -> Iterator[tuple[str, AnyValue]]:
     own = getattr(value, "__dict__", {})
-    yield from sorted(own.items())
+    yield from (
+        (name, held)
+        for name, held in sorted(own.items())
+        if not isinstance(getattr(type(value), name, None), cached_property)
+    )
     for cls in type(value).__mro__[:-1]:
         for name, held in sorted(vars(cls).items()):
             if isinstance(held, _SHARED) and name not in own and not name.startswith("__"):

@@ -50,13 +50,13 @@ class World:
         for undo in self._undo:
             undo()
 
-    def messages(self) -> dict[str, str]:
-        """The messages held anywhere in it: where → what."""
+    def kept(self) -> dict[str, str]:
+        """What is kept in it that an event could be, where → what: messages anywhere, and the items of lists."""
         return {
             f"{path}[{index}]": source_of(item)
             for path, container in self._containers
             for index, item in enumerate(_items(container))
-            if isinstance(item, betterproto.Message)
+            if isinstance(container, list | deque) or _has_message(item)
         }
 
     def _classes(self, subject: Subject) -> Iterator[type]:
@@ -136,6 +136,11 @@ class World:
     def _remember(self, value: AnyValue) -> None:
         self._seen.add(id(value))
         self._keep.append(value)
+
+
+def _has_message(item: AnyValue) -> bool:
+    parts = item if isinstance(item, tuple) else (item,)
+    return any(isinstance(part, betterproto.Message) for part in parts)
 
 
 def _items(container: AnyValue) -> list[AnyValue]:

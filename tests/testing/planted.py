@@ -5,16 +5,20 @@ import random
 import secrets
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any as AnyValue
 from typing import ClassVar
 
 from angzarr.destinations import Destinations
 from angzarr.errors import CommandRejectedError
 from angzarr.messages import (
+    UUID,
     CommandBook,
+    CommandPage,
     Cover,
     EventBook,
     EventPage,
@@ -739,18 +743,63 @@ def a_projector_counts_again() -> AnyRouter:
 
 
 @bug
-def a_projector_crashes_on_a_withdrawal_first() -> AnyRouter:
+def a_projector_divides_by_what_it_is_shown() -> AnyRouter:
     @projector(name="planted", domains=["account"])
     class Planted:
-        def __init__(self) -> None:
-            self.totals: dict[bytes, int] = {}
-
         @handles(Withdrawn)
-        def withdrawn(self, event: Withdrawn, cover: Cover) -> None:
-            self.totals[cover.root.value] -= event.amount
+        def withdrawn(self, event: Withdrawn) -> None:
+            self.share = 100 // event.balance
 
     only = Planted()
     return Router("planted").with_handler(Planted, lambda: only).build()
+
+
+def lucky() -> AnyRouter:
+    """Correct, though its handlers make up identifiers, roll dice, read the clock, and look things up carelessly."""
+
+    @dataclass
+    class Lottery(Balance):
+        tickets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+        @cached_property
+        def is_rich(self) -> bool:
+            return self.amount > 10
+
+    class Lucky(Honest):
+        @handles(OpenAccount)
+        async def open(self, command: OpenAccount, state: AnyValue) -> AnyValue:
+            if state.owner or state.tickets[command.owner] or state.is_rich:
+                raise CommandRejectedError.precondition_failed("EXISTS", "account exists")
+            return AccountOpened(owner=f"{command.owner}-{uuid.uuid4()}", opened_at=datetime.now(UTC))
+
+        @handles(Deposit)
+        def deposit(self, command: Deposit, state: AnyValue, sequence: int) -> AnyValue:
+            require_positive(command.amount, "amount")
+            self.must_be_open(state)
+            return Deposited(amount=command.amount + random.randint(0, 100))
+
+    return handler(Lucky, Lottery)
+
+
+@saga(name="spawner", source="account", target="account")
+class Spawner:
+    """Correct, though every command is for a root of its own."""
+
+    @handles(TransferRequested)
+    def send(self, event: TransferRequested, destinations: Destinations) -> CommandBook:
+        return destinations.command_for("account", uuid.uuid4(), ReceiveTransfer(amount=event.amount))
+
+
+@saga(name="carefree", source="account", target="account")
+class Carefree:
+    """Correct, as long as events name roots, which the aggregate sees to."""
+
+    @handles(TransferRequested)
+    def send(self, event: TransferRequested) -> CommandBook:
+        cover = Cover(domain="account", root=UUID(value=event.to))
+        return CommandBook(
+            cover=cover, pages=[CommandPage(command=pack(ReceiveTransfer(amount=event.amount)))]
+        )
 
 
 def correct() -> dict[str, AnyRouter]:
@@ -758,6 +807,9 @@ def correct() -> dict[str, AnyRouter]:
     return {
         "dataclass": honest(),
         "message": honest_message(),
+        "lucky": lucky(),
+        "spawner": Router("s").with_handler(Spawner, Spawner).build(),
+        "carefree": Router("s").with_handler(Carefree, Carefree).build(),
         "saga": Router("s").with_handler(HonestSaga, HonestSaga).build(),
         "upcaster": Router("u").with_handler(HonestUpcaster, HonestUpcaster).build(),
         "projector": Router("p").with_handler(HonestTotals, lambda: totals).build(),

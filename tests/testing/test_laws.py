@@ -55,7 +55,7 @@ EXPECTED = {
     "an_upcaster_reads_the_clock": "purity",
     "an_upcaster_crashes_on_a_name_without_a_space": "coded",
     "a_projector_counts_again": "idempotence",
-    "a_projector_crashes_on_a_withdrawal_first": "coded",
+    "a_projector_divides_by_what_it_is_shown": "coded",
 }
 BANK = {
     "accounts": (Accounts,),

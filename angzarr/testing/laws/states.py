@@ -73,7 +73,7 @@ async def _live(case: Case, world: World) -> Finding | None:
     if case.when.kind in {"fact", "rejection"} or len(case.when.messages) < 2:
         return None
     at_once = await case.perform()
-    if at_once.error is not None or at_once.state_error is not None:
+    if at_once.error is not None or at_once.state_error is not None or not await case.is_settled():
         return None
     world.restore()
     history, one_by_one = case.history, []
@@ -147,6 +147,7 @@ async def _snapshot(case: Case, world: World) -> Finding | None:
             f"{where} give another answer",
             "all events",
             "snapshot",
+            answers=True,
         )
         if found is not None:
             return found
@@ -187,11 +188,11 @@ async def _rejection(case: Case, world: World) -> Finding | None:
     assert case.after is not None
     before = await case.perform(case.after)
     world.restore()
-    held = world.messages()
+    held = world.kept()
     outcome = await case.perform()
     if not isinstance(outcome.error, CommandRejectedError):
         return None
-    left = {path: what for path, what in world.messages().items() if held.get(path) != what}
+    left = {path: what for path, what in world.kept().items() if held.get(path) != what}
     if left:
         lines = tuple(f"{path} = {what}" for path, what in left.items())
         return Finding(f"it was rejected with {code_of(outcome.error)}, yet something was kept", lines)
@@ -202,6 +203,7 @@ async def _rejection(case: Case, world: World) -> Finding | None:
         f"it was rejected with {code_of(outcome.error)}, and what follows goes otherwise than without it",
         "without it",
         "after it",
+        answers=True,
     )
 
 
