@@ -39,12 +39,11 @@ class Channel(grpclib.client.Channel):
             says plaintext.
     """
 
-    closed = False
+    closed: bool = False
 
     def __init__(self, endpoint: str | Endpoint, config: ChannelConfig | None = None) -> None:
         self.endpoint: Endpoint = endpoint if isinstance(endpoint, Endpoint) else parse_endpoint(endpoint)
         self.config: ChannelConfig = config or ChannelConfig()
-        self.closed: bool = False
         self._connecting: asyncio.Future[None] | None = None
         self._connections: set[ClientProtocol] = set()
         balanced = self.config.balancing == "round_robin" and not self.endpoint.is_unix

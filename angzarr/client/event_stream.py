@@ -1,6 +1,6 @@
 """Following events as they happen."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
@@ -16,7 +16,9 @@ class EventStreamClient(SingleServiceClient):
 
     services: ClassVar[tuple[Service, ...]] = (EVENT_STREAM,)
 
-    async def subscribe(self, correlation_id: str, timeout: float | None = None) -> AsyncIterator[EventBook]:
+    async def subscribe(
+        self, correlation_id: str, timeout: float | None = None
+    ) -> AsyncGenerator[EventBook, None]:
         """The events of one exchange, as they happen, until the server ends the stream or the iteration is left.
 
         Args:

@@ -1,7 +1,7 @@
 """Reading events."""
 
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
@@ -63,7 +63,7 @@ class QueryClient(SingleServiceClient):
 
     async def stream_events(
         self, query: Query, timeout: float | None = None, *, max_books: int | None = None
-    ) -> AsyncIterator[EventBook]:
+    ) -> AsyncGenerator[EventBook, None]:
         """All books a query selects, one at a time, as they come in.
 
         Args and errors are those of ``get_events``.
@@ -79,7 +79,7 @@ class QueryClient(SingleServiceClient):
         finally:
             await books.aclose()
 
-    async def get_aggregate_roots(self, timeout: float | None = None) -> AsyncIterator[AggregateRoot]:
+    async def get_aggregate_roots(self, timeout: float | None = None) -> AsyncGenerator[AggregateRoot, None]:
         """Every aggregate of the main timeline.
 
         Args and errors are those of ``get_event_book``.
@@ -93,7 +93,7 @@ class QueryClient(SingleServiceClient):
 
     async def synchronize(
         self, queries: Iterable[Query] | AsyncIterable[Query], timeout: float | None = None
-    ) -> AsyncIterator[EventBook]:
+    ) -> AsyncGenerator[EventBook, None]:
         """One book per query, in order, both ways over one call. It is not retried.
 
         Args:
