@@ -182,9 +182,11 @@ class CommandHandlerRouter(BuiltRouter):
                 instance = await instance
             state = session.state(handler, instance)
             emission = session.emission
-            result = start(
-                method, instance, (command, state, emission.next_sequence), session.extra, self._in_thread
-            )
+            standard = (command, state, emission.next_sequence)
+            if method.asks or self._in_thread:
+                result = start(method, instance, standard, session.extra, self._in_thread)
+            else:
+                result = getattr(instance, method.name)(*standard[: method.takes])
             if method.is_async:
                 result = await result
             if emission.add_plain(result):

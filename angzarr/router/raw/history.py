@@ -207,12 +207,14 @@ def _fold_pages(
 ) -> tuple[Any, int]:
     """Fold the pages from ``i`` on: the state, and where they end.
 
-    One pass of the loop is one page. Its head is matched as a whole; the event must fill the rest of the page, and
-    type URL and value must fill the event. A type URL that was seen before is known to be well-formed.
+    One pass of the loop is one page. What precedes the event is matched as a whole. What precedes the event's value
+    (its length, the type URL, the value's length) is looked up: where the same bytes were found well-formed before, and
+    what is left of the page is as long as the value was then, they are well-formed here.
     """
     appliers: dict[bytes, Applier] = {}
-    known = appliers.get
-    head = page_head
+    heads: dict[int, int] = {}  # size of a page → size of what precedes the value, from the event's length on
+    events: dict[bytes, tuple[Applier, int]] = {}  # those bytes → applier, and size of the value
+    match = page_head
     while i < end and data[i] == 0x1A:
         n = data[i + 1]
         if n < 128:
@@ -220,41 +222,59 @@ def _fold_pages(
             stop = i + n
         else:
             i, stop = _within(data, i + 1, end)
+            n = stop - i
         if stop > end:
             raise _Unusual
-        matched = head(data, i, stop)
-        if matched is not None:
-            k = matched.end()
-            n = data[k]
-            k += 1
-            if n > 127:
-                n = n - 128 | data[k] << 7
-                k += 1
-            if k + n == stop and n < 16384 and data[k] == 0x0A:
-                v = k + 2 + data[k + 1]
-                url = data[k + 2 : v]
-                applier = known(url)
-                if applier is None and data[k + 1] < 128 and v <= stop:
-                    applier = appliers[url] = _applier(fold, instance, url)
-                if applier is not None:
-                    if v != stop:
-                        n = data[v + 1]
-                        k = v + 2
-                        if n > 127:
-                            n = n - 128 | data[k] << 7
-                            k += 1
-                        v = k if data[v] == 0x12 and k + n == stop and n < 16384 else -1
-                    if v >= 0:
-                        if fold is not None and applier and (floor is None or _above(data, i, floor)):
-                            parse, apply, method = applier
-                            result = apply(state, parse(data, v, stop))
-                            if result is not None:
-                                state = fold.after(method, state, result)
-                        i = stop
-                        continue
-        state = _fold_page(_parse_page(data, i, stop, _PAGE_DEPTH), fold, instance, state, floor)
+        matched = match(data, i, stop)
+        if matched is None:
+            state = _fold_page(_parse_page(data, i, stop, _PAGE_DEPTH), fold, instance, state, floor)
+            i = stop
+            continue
+        k = matched.end()
+        size = heads.get(n, 0)
+        known = events.get(data[k : k + size])
+        if known is None or k + size + known[1] != stop:
+            known = _read_event(data, k, stop, fold, instance, appliers)
+            if known is None:
+                state = _fold_page(_parse_page(data, i, stop, _PAGE_DEPTH), fold, instance, state, floor)
+                i = stop
+                continue
+            heads[n] = size = stop - known[1] - k
+            events[data[k : k + size]] = known
+        applier, length = known
+        if applier and (floor is None or _above(data, i, floor)):
+            parse, apply, method = applier
+            result = apply(state, parse(data, stop - length, stop))
+            if result is not None and fold is not None:
+                state = fold.after(method, state, result)
         i = stop
     return state, i
+
+
+def _read_event(
+    data: bytes, i: int, stop: int, fold: Fold | None, instance: Any, appliers: dict[bytes, Applier]
+) -> tuple[Applier, int] | None:
+    """Read an event that fills the rest of its page, from its length on: its applier, and the size of its value.
+
+    None for one that does not fill it, or is encoded in an unusual way.
+    """
+    span = sized(data, i)
+    if span is None or span[1] != stop or span[0] == stop:
+        return None
+    i = span[0]
+    size = data[i + 1]
+    start = i + 2
+    i = start + size
+    if data[start - 2] != 0x0A or size > 127 or i > stop:
+        return None
+    url = data[start:i]
+    applier = appliers.get(url)
+    if applier is None:
+        applier = appliers[url] = _applier(fold, instance, url)
+    if i == stop:
+        return applier, 0
+    span = sized(data, i + 1) if data[i] == 0x12 else None
+    return None if span is None or span[1] != stop else (applier, stop - span[0])
 
 
 def _above(data: bytes, i: int, floor: int) -> bool:
