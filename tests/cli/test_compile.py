@@ -188,6 +188,15 @@ def test_the_code_works_below_another_package(tmp_path: Path) -> None:
     assert done.stdout == "a.A\n", done.stderr
 
 
+def test_the_directory_may_be_called_like_a_module_of_python(tmp_path: Path) -> None:
+    protos = _write(tmp_path / "protos", a="package a; message A {}")
+    compile_protos([protos], tmp_path / "shop" / "types")
+
+    done = _python(tmp_path, "import shop.types.a as a; from angzarr import full_name; print(full_name(a.A))")
+
+    assert done.stdout == "a.A\n", done.stderr
+
+
 def test_packages_may_import_each_other(tmp_path: Path) -> None:
     protos = _write(
         tmp_path / "protos",

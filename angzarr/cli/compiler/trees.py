@@ -102,7 +102,7 @@ def write_tree(tree: Tree, target: Path, check: Callable[[Path], None] = lambda 
     """
     home = next(parent for parent in target.resolve().parents if parent.is_dir())
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=home) as directory:
-        fresh = Path(directory, "new", target.resolve().name)
+        fresh = Path(directory, "generated_anew", target.resolve().name)
         for path, content in tree.items():
             file = fresh / path
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -168,7 +168,7 @@ def _require_importable(package: Path, table: Mapping[str, Mapping[str, str]]) -
     """Import the generated package in a fresh interpreter, before it takes the place of the old one."""
     expected = [name for names in table.values() for name in names]
     script = (
-        f"import {package.name}\n"
+        f"import {package.parent.name}.{package.name}\n"
         "from angzarr.messages import message_class\n"
         f"for name in {expected!r}: message_class(name)()\n"
     )
@@ -180,7 +180,7 @@ def _require_importable(package: Path, table: Mapping[str, Mapping[str, str]]) -
         env={
             **os.environ,
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.pathsep.join(map(str, [package.parent.resolve(), *sys.path])),
+            "PYTHONPATH": os.pathsep.join(map(str, [package.parent.parent.resolve(), *sys.path])),
         },
     )
     if done.returncode != 0:
