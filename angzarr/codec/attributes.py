@@ -121,6 +121,10 @@ class _Moment(_Absent):
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = value
 
+    def __delete__(self, instance: Any) -> None:
+        if instance.__dict__.pop(self._name, PLACEHOLDER) is PLACEHOLDER:
+            raise AttributeError(self._name, name=self._name, obj=instance)
+
 
 def resolve_field(field: Field, chunks: list[bytes]) -> datetime.datetime | datetime.timedelta:
     """The value of a Timestamp or Duration field as it came off the wire.

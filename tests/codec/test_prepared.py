@@ -447,3 +447,14 @@ def test_reading_or_decoding_what_is_deprecated_does_not_warn(prepared: ModuleTy
     message = codec.decode(prepared.HasOld, b"\x0a\x02\x08\x05\x10\x07")
     assert (message.old.value, message.older) == (5, 7)
     assert prepared.HasOld().old.value == 0
+
+
+def test_a_field_can_be_deleted(prepared: ModuleType) -> None:
+    message = prepared.WellKnown(instant=AT, any=None)
+    del message.instant
+    assert codec.encode(message) == b""
+    with pytest.raises(AttributeError):
+        del message.instant
+    point = prepared.Point(x=1)
+    del point.x
+    assert (point.x, codec.encode(point)) == (0, b"")
