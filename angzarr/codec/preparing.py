@@ -21,8 +21,10 @@ def prepare(cls: type[Message]) -> None:
     Its public behaviour stays, with these exceptions, in which it follows google.protobuf: an empty
     sub-message that was assigned is encoded; ``bytes()``, ``parse`` and the like are those of this codec;
     copies keep unknown fields; of several oneof members given to the constructor only the last is kept.
-    Besides, ``Class.field`` of a scalar is its default in place of betterproto's placeholder. The work is done when the class is first used, and includes the classes of
-    its sub-messages. Messages of the class that exist already are brought over.
+    Besides, ``Class.field`` of a scalar is its default in place of betterproto's placeholder.
+
+    The work is done when the class is first used, and includes the classes of its sub-messages. Messages of
+    the class that exist already are brought over.
     """
     schema = schema_of(cls)
     with LOCK:
