@@ -121,7 +121,7 @@ async def test_a_subscription_that_is_left_is_cancelled_at_the_server(where: str
         async for book in stream:
             assert book.cover.correlation_id == "corr-1"
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await ended(server.ended)
 
 
