@@ -173,3 +173,4 @@ async def test_whoever_waits_is_told_when_the_coordinator_stops() -> None:
 def test_a_wildcard_takes_all_but_system_domains() -> None:
     projector = ProjectorComponent("view", ("*",), View())
     assert (projector.takes("left"), projector.takes("_angzarr")) == (True, False)
+    assert not ProjectorComponent("view", ("_angzarr",), View()).takes("_angzarr")

@@ -256,11 +256,13 @@ async def test_selections(
 
 
 async def test_serving_ends_with_a_signal() -> None:
-    async with EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0") as running:
-        async with anyio.create_task_group() as group:
-            group.start_soon(running.serve_forever)
-            await anyio.wait_all_tasks_blocked()
-            os.kill(os.getpid(), signal.SIGTERM)
+    async with (
+        EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0") as running,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(running.serve_forever)
+        await anyio.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def test_serving_ends_when_it_is_cancelled() -> None:
