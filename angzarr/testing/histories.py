@@ -16,7 +16,7 @@ from angzarr.errors import InvalidArgumentError
 from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_class, registered_names, type_url
 from angzarr.testing.fields import fields_of
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import Outcome, When, extended, history_of, perform
+from angzarr.testing.performing import Outcome, When, extended, history_of, open_any, perform
 from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.strategies import everyday_messages, plausible_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
@@ -191,8 +191,14 @@ def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
     )
     url = type_url(full_name(cls))
     return st.one_of(st.binary(max_size=12), cut).map(
-        lambda value: When(kind, (Any(type_url=url, value=value),))
+        lambda value: When(kind, (_tidied(Any(type_url=url, value=value)),))
     )
+
+
+def _tidied(payload: Any) -> betterproto.Message:
+    """The message itself where the bytes are exactly what it encodes to."""
+    opened = open_any(payload)
+    return opened if opened is not payload and encode(opened) == payload.value else payload
 
 
 @st.composite

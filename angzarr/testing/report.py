@@ -1,15 +1,18 @@
 """What a failing scenario or law prints: history, command, what came, and the code that makes it happen again."""
 
 import os
+import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 
+import angzarr
 from angzarr.messages import CommandBook, Cover, EventBook, Projection, any_of, has_field
 from angzarr.testing.performing import Outcome, When, code_of, open_any, unpacked
 from angzarr.testing.source import Source
 from angzarr.testing.subject import Subject
 
 INDENT = "    "
+_NOT_THE_USERS = (*{path for path in sysconfig.get_paths().values() if path}, angzarr.__path__[0], "<")
 
 
 def section(title: str, lines: Iterable[str]) -> str:
@@ -83,8 +86,9 @@ def error_line(error: BaseException) -> str:
     code = code_of(error)
     if code:
         return f"rejected with {code}: {getattr(error, 'message', None) or error}"
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f", at {os.path.basename(where[0].filename)}:{where[0].lineno}" if where else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)] or frames
+    place = f", at {os.path.basename(own[-1].filename)}:{own[-1].lineno}" if own else ""
     return f"raised {type(error).__name__}: {error}{place}"
 
 

@@ -35,11 +35,13 @@ class Source:
         return name
 
     def class_name(self, cls: type) -> str:
-        """Use a class, framework messages by their public name."""
+        """Use a class, framework messages by their public name; one defined in a function cannot be imported."""
         if cls.__module__.startswith("angzarr._gen."):
             return self.name("angzarr", "UUID" if cls.__name__ == "Uuid" else cls.__name__)
         if cls.__module__.startswith("betterproto.lib."):
             return self.name("betterproto.lib.google.protobuf", cls.__name__)
+        if "<locals>" in cls.__qualname__:
+            return cls.__name__
         return self.name(cls.__module__, cls.__qualname__.partition(".")[0]) and cls.__qualname__
 
     def value(self, value: object, indent: int = 0) -> str:

@@ -30,7 +30,7 @@ EXPECTED = {
     "a_snapshot_forgets_an_attribute_that_is_no_field": "snapshot",
     "a_snapshot_that_the_handler_makes_forgets_a_field": "snapshot",
     "a_handler_debits_before_it_rejects": "mutation",
-    "a_handler_applies_its_own_event": "live",
+    "a_handler_applies_its_own_event": "mutation",
     "a_handler_publishes_before_it_rejects": "rejection",
     "a_rejected_event_comes_with_the_next_command": "rejection",
     "a_handler_remembers_the_last_state": "isolation",
@@ -119,11 +119,18 @@ def test_a_broken_law_is_told_with_a_test_to_paste(monkeypatch: pytest.MonkeyPat
         "Planted breaks a law: any payload gets an answer or a coded error, never a crash\n\n"
         "what is wrong\n"
         "    the handler crashed\n"
-        "    raised ValueError: bytes is not a 16-char string, at uuid.py:"
+        "    raised ValueError: bytes is not a 16-char string, at planted.py:"
     )
     assert "\nas a test to paste:\n\nfrom angzarr.testing import scenario\n" in text
-    assert "async def test_planted_obeys_coded():\n    await (\n        scenario(" in text
-    assert '        .then_obeys("coded")\n    )' in text
+    assert (
+        "async def test_planted_obeys_coded():\n"
+        "    await (\n"
+        "        scenario(Planted)\n"
+        "        .given(AccountOpened(opened_at=datetime(2026, 1, 1, 12, 0, tzinfo=UTC)))\n"
+        "        .when(RequestTransfer())\n"
+        '        .then_obeys("coded")\n'
+        "    )"
+    ) in text
 
 
 async def test_a_pasted_example_fails_while_the_bug_is_there() -> None:
