@@ -8,9 +8,6 @@ from angzarr.messages import CommandBook, Cover
 from angzarr.router.raw.scan import command_head, read_cover, sized
 from angzarr.router.requests import BookCommands, require_commands
 
-_parse_book = codec.parser_for(CommandBook)
-_parse_cover = codec.parser_for(Cover)
-
 
 class RawCommands:
     """A command book whose cover stays bytes unless a handler asks for it."""
@@ -35,7 +32,7 @@ class RawCommands:
 
     def cover(self) -> Cover:
         """The book's cover, decoded anew."""
-        return _parse_cover(self._cover, 0, len(self._cover))
+        return codec.decode(Cover, self._cover)
 
     def cover_bytes(self) -> bytes:
         """The book's cover as it came."""
@@ -59,7 +56,7 @@ def commands_at(data: bytes, start: int, end: int) -> RawCommands | BookCommands
     except (IndexError, UnicodeDecodeError):
         found = None
     if found is None:
-        return require_commands(_parse_book(data, start, end, MAX_DEPTH - 1))
+        return require_commands(codec.parser_for(CommandBook)(data, start, end, MAX_DEPTH - 1))
     return found
 
 

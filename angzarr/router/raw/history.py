@@ -11,10 +11,6 @@ from angzarr.router.raw.pages import PAGE_DEPTH, Unusual, fold_pages, within
 from angzarr.router.requests import BookCommands, BookHistory
 from angzarr.router.state import Fold, snapshot_of
 
-_parse_book = codec.parser_for(EventBook)
-_parse_cover = codec.parser_for(Cover)
-_parse_snapshot = codec.parser_for(Snapshot)
-
 _BOOK_DEPTH = MAX_DEPTH - 1
 
 
@@ -89,7 +85,7 @@ class RawHistory:
 
     def _read_all(self) -> None:
         """Let the codec read the book: it is unusual, or something is wrong, which the fold over messages says best."""
-        self._book = BookHistory(_parse_book(self._data, self._start, self._end, _BOOK_DEPTH))
+        self._book = BookHistory(codec.parser_for(EventBook)(self._data, self._start, self._end, _BOOK_DEPTH))
         self._next = self._book.next_sequence
 
     def _read_usual(self, fold: Fold | None, instance: Any) -> Any:
@@ -133,10 +129,12 @@ class RawHistory:
             n = data[i + 1]
             start, i = (i + 2, i + 2 + n) if n < 128 and i + 2 + n <= end else within(data, i + 1, end)
             if not self._command.vouches_for(data[start:i]):
-                _parse_cover(data, start, i, PAGE_DEPTH)
+                codec.parser_for(Cover)(data, start, i, PAGE_DEPTH)
         if i < end and data[i] == 0x12:
             start, i = within(data, i + 1, end)
-            self._snapshot = snapshot_of(EventBook(snapshot=_parse_snapshot(data, start, i, PAGE_DEPTH)))
+            self._snapshot = snapshot_of(
+                EventBook(snapshot=codec.parser_for(Snapshot)(data, start, i, PAGE_DEPTH))
+            )
         self._pages = i
         return i
 

@@ -13,8 +13,6 @@ from angzarr.router.state import Fold, explicit_sequence
 Applier: TypeAlias = tuple[Callable[[bytes, int, int], Any], Callable[[Any, Any], Any], Method] | tuple[()]
 """Parser and applier of an event type; empty for a type without."""
 
-_parse_page = codec.parser_for(EventPage)
-
 _PREFIX = TYPE_URL_PREFIX.encode()
 PAGE_DEPTH = MAX_DEPTH - 2
 
@@ -86,7 +84,9 @@ def fold_pages(
             raise Unusual
         matched = match(data, i, stop)
         if matched is None:
-            state = _fold_page(_parse_page(data, i, stop, PAGE_DEPTH), fold, instance, state, floor)
+            state = _fold_page(
+                codec.parser_for(EventPage)(data, i, stop, PAGE_DEPTH), fold, instance, state, floor
+            )
             i = stop
             continue
         k = matched.end()
@@ -95,7 +95,9 @@ def fold_pages(
         if known is None or k + size + known[1] != stop:
             known = _read_event(data, k, stop, fold, instance, appliers)
             if known is None:
-                state = _fold_page(_parse_page(data, i, stop, PAGE_DEPTH), fold, instance, state, floor)
+                state = _fold_page(
+                    codec.parser_for(EventPage)(data, i, stop, PAGE_DEPTH), fold, instance, state, floor
+                )
                 i = stop
                 continue
             heads[n] = size = stop - known[1] - k
