@@ -32,6 +32,7 @@ from angzarr.messages import (
     CommandPage,
     CommandRequest,
     CommandResponse,
+    Cover,
     EventBook,
     MergeStrategy,
     PageHeader,
@@ -108,11 +109,16 @@ class CommandPipeline:
     async def _handle(self, request: CommandRequest, origin: Origin) -> CommandResponse:
         commit = await self.execute(request, origin)
         if commit is None:
-            cover = request.command.cover
-            empty = EventBook(cover=books.cover_of(books.key_of(cover), cover.correlation_id))
-            return CommandResponse(events=empty)
+            return CommandResponse(events=await self._unchanged(request.command.cover))
         projections = await self._engine.fan_out.finish(commit)
         return CommandResponse(events=commit.book, projections=projections)
+
+    async def _unchanged(self, cover: Cover) -> EventBook:
+        key = books.key_of(cover)
+        book = EventBook(cover=books.cover_of(key, cover.correlation_id))
+        if key.domain != META_ANGZARR_DOMAIN:
+            book.next_sequence = await self._engine.store.next_sequence(key)
+        return book
 
     async def execute(self, request: CommandRequest, origin: Origin = CLIENT) -> Commit | None:
         """As ``handle``, without waiting for what follows; None when the command caused no events.

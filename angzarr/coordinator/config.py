@@ -61,7 +61,7 @@ class ServingConfig:
 
     max_details_bytes: int = 6 * 1024
     """Bytes of error details sent to any client over the wire; above it they are left out, since clients refuse large
-    trailers, unless the client has announced that it takes more. In process there is no limit."""
+    trailers; angzarr's own client is sent up to 45 KiB. In process there is no limit."""
 
     grace: float = 5.0
     """Seconds that calls in flight are given when the coordinator stops."""

@@ -109,8 +109,8 @@ class ProjectorComponent:
     handler: type | None = None
 
     def takes(self, domain: str) -> bool:
-        """Whether it subscribes to the domain."""
-        return domain in self.domains or ("*" in self.domains and not domain.startswith("_"))
+        """Whether it subscribes to the domain; nobody does to those that begin with an underscore."""
+        return not domain.startswith("_") and (domain in self.domains or "*" in self.domains)
 
 
 @dataclass(frozen=True)

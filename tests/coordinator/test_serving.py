@@ -135,7 +135,7 @@ async def test_a_mismatch_of_a_large_aggregate_leaves_the_book_out(channel: Fore
     assert "grpc-status-details-bin" not in dict(caught.value.trailing_metadata() or ())
 
 
-async def test_our_own_client_announces_that_it_takes_more(running: EmbeddedCoordinator) -> None:
+async def test_our_own_client_is_sent_larger_books(running: EmbeddedCoordinator) -> None:
     many = [command("Deposit", 5, merge_strategy=MergeStrategy.MERGE_AGGREGATE_HANDLES)] * 100
     async with CommandHandlerClient.connect(running.addresses[0]) as client:
         for _ in range(5):
