@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from angzarr.app import App
-from angzarr.client import DomainClient
+from angzarr.client import ChannelConfig, DomainClient
 from angzarr.coordinator import EmbeddedCoordinator
 from angzarr.errors import ConnectionError, OutcomeUnknownError, TransportError
 from angzarr.messages import decode_page
@@ -18,6 +18,7 @@ from angzarr.retry import ExponentialBackoffRetry
 from angzarr.router import Router
 from tests.bank.domain import Accounts
 from tests.bank.messages import Deposit, Deposited, OpenAccount
+from tests.faults.clients import below
 from tests.faults.peers import Proxy, unharmed
 
 ACCOUNTS = 100
@@ -103,7 +104,11 @@ async def run(
         async with (
             Proxy(endpoint).running() as proxy,
             DomainClient.connect(
-                proxy.endpoint, policy, domain="account", retry_commands=retry_commands
+                proxy.endpoint,
+                policy,
+                domain="account",
+                retry_commands=retry_commands,
+                config=ChannelConfig(http2=below[0]),
             ) as client,
             asyncio.TaskGroup() as group,
         ):
