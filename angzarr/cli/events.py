@@ -18,6 +18,7 @@ from angzarr.client import DomainClient
 from angzarr.errors import ClientError
 from angzarr.messages import EventBook, EventPage, Query, root_uuid_of
 
+_AT_ONCE = 1000
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
@@ -68,13 +69,15 @@ def events(
             return
         words = await words_of(domain, to, app_spec, timeout)
         wanted = _Wanted(domain, root_of(domain, root), edition)
+        position = start
         async with connected(domain, to) as client:
-            book = await client.get_event_book(wanted.query(client, start, at), timeout)
-        if not as_json:
-            _write_heading(book, domain)
-        _write([page for page in book.pages if page.header.sequence >= start], words, as_json=as_json)
+            async for book in _books(client, wanted, start, at, timeout):
+                if not as_json and position == start:
+                    _write_heading(book, domain)
+                _write([page for page in book.pages if page.header.sequence >= start], words, as_json=as_json)
+                position = max(position, *(page.header.sequence + 1 for page in book.pages), 0)
         if follow:
-            await _follow(wanted, to, max(start, book.next_sequence), words, as_json=as_json)
+            await _follow(wanted, to, position, words, as_json=as_json)
 
     anyio.run(run)
 
@@ -88,15 +91,27 @@ class _Wanted:
     edition: str
 
     def query(self, client: DomainClient, start: int, at: str = "") -> Query:
-        """The query for them."""
+        """The query for them: from a sequence on as many as go into one book, or up to a point."""
         builder = client.query.query(self.domain, self.root).edition(self.edition)
         if at.isdigit():
             builder.as_of_sequence(int(at))
         elif at:
             builder.as_of_time(at)
         else:
-            builder.range(start)
+            builder.range_to(start, start + _AT_ONCE - 1)
         return builder.build()
+
+
+async def _books(
+    client: DomainClient, wanted: _Wanted, start: int, at: str, timeout: float
+) -> AsyncIterator[EventBook]:
+    """The stored events, at least one book; several where one would be too large a message."""
+    while True:
+        book = await client.get_event_book(wanted.query(client, start, at), timeout)
+        yield book
+        start += _AT_ONCE
+        if at or start >= book.next_sequence:
+            return
 
 
 def _write_heading(book: EventBook, domain: str) -> None:
@@ -120,7 +135,7 @@ class _Position:
 
     def advance(self, book: EventBook) -> None:
         """Go behind a book; an empty one makes the next pause longer."""
-        self.sequence = max(self.sequence, book.next_sequence)
+        self.sequence = max(self.sequence, *(page.header.sequence + 1 for page in book.pages), 0)
         self.pause = _FIRST_PAUSE if book.pages else min(self.pause * 2, _LONGEST_PAUSE)
 
 

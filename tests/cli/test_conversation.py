@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -175,6 +176,24 @@ def test_events_are_shown_up_to_a_sequence_or_a_time(running: Shell, registered:
 
     assert [event["sequence"] for event in first] == [0]
     assert then == first
+
+
+def test_a_long_history_is_read_in_parts(running: Shell, registered: str) -> None:
+    for _ in range(4):
+        running("send", "player", "DepositFunds", '{"amount": 1}', "-r", registered)
+    whole = running("events", "player", "-r", registered, "--json").lines
+    script = "from angzarr.cli import events, main; events._AT_ONCE = 2; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "events", "player", "-r", registered, "--json"],
+        cwd=running.directory,
+        env=running.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert len(whole) == 5
+    assert [json.loads(line) for line in done.stdout.splitlines()] == whole
 
 
 def test_aggregates_of_a_domain_are_listed(running: Shell, registered: str) -> None:
