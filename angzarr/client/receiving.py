@@ -32,12 +32,12 @@ class Stream:
     __slots__ = ("ended_here", "ended_there", "receive_window", "received", "send_window", "unreturned")
 
     def __init__(self, send_window: int, receive_window: int) -> None:
-        self.send_window = send_window
-        self.receive_window = receive_window
-        self.unreturned = 0
-        self.received = 0
-        self.ended_here = False
-        self.ended_there = False
+        self.send_window: int = send_window
+        self.receive_window: int = receive_window
+        self.unreturned: int = 0
+        self.received: int = 0
+        self.ended_here: bool = False
+        self.ended_there: bool = False
 
     closed = False
 
