@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from angzarr.client import failures
 from angzarr.client.http2 import ClientProtocol
+from angzarr.error_codes import keys
 from angzarr.errors import ConnectionError
 from angzarr.log import get_logger
 
@@ -43,15 +45,19 @@ class Balancer:
 
         Raises:
             ConnectionError: CONNECTION_FAILED, no address can be reached; the failure of the last one.
+            TransportError: the channel was closed meanwhile.
         """
         healthy = self._healthy()
         age = asyncio.get_running_loop().time() - self._refreshed
         if not healthy:
-            await asyncio.shield(self._refresh())
+            refreshing = self._refresh()
+            await asyncio.wait([refreshing])
+            if refreshing.cancelled():
+                raise failures.closed()
+            refreshing.result()
             healthy = self._healthy()
             if not healthy:
-                assert self._failure is not None
-                raise self._failure.with_traceback(None)
+                raise self._failure or ConnectionError(details={keys.CAUSE: "every connection broke at once"})
         elif age > (_SOONEST if len(healthy) < len(self._wanted) else _LATEST):
             self._refresh()
         self._turn += 1
@@ -70,6 +76,7 @@ class Balancer:
 
     async def _look_up_and_connect(self) -> None:
         self._refreshed = asyncio.get_running_loop().time()
+        self._failure = None
         try:
             self._wanted = await self._resolve()
         except ConnectionError as error:

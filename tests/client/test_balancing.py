@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from angzarr.client import Channel, ChannelConfig, QueryClient
-from angzarr.errors import ClientError, ConnectionError
+from angzarr.errors import ClientError, ConnectionError, TransportError
 from angzarr.messages import Query
 from angzarr.retry import ExponentialBackoffRetry
 from tests.client.servers import free_port
@@ -205,3 +205,42 @@ async def test_an_unknown_real_name_is_a_connection_error() -> None:
     with pytest.raises(ClientError) as raised:
         await channel.addresses()
     assert raised.value.details["endpoint"] == "host.invalid:1310"
+
+
+async def test_closing_during_a_look_up_ends_the_calls_that_wait_for_it() -> None:
+    class Slow(Named):
+        async def addresses(self) -> list[str]:
+            await asyncio.Event().wait()
+            return []
+
+    async with unharmed():
+        channel = Slow("pods.test:1310", ROUND_ROBIN)
+        call = asyncio.gather(
+            QueryClient.from_channel(channel, retry=QUICK).get_event_book(Query()), return_exceptions=True
+        )
+        await asyncio.sleep(0.01)
+        await channel.aclose()
+        [error] = await call
+    assert isinstance(error, TransportError)
+    assert error.details["cause"] == "the client is closed"
+
+
+async def test_a_name_without_addresses_is_a_connection_error() -> None:
+    class Empty(Named):
+        async def addresses(self) -> list[str]:
+            return []
+
+    channel = Empty("pods.test:1310", ROUND_ROBIN)
+    with pytest.raises(ConnectionError):
+        await channel.connect(ExponentialBackoffRetry(max_attempts=1))
+    await channel.aclose()
+
+
+async def test_a_failed_connect_to_a_name_names_the_endpoint() -> None:
+    channel = Named(f"pods.test:{free_port()}", ROUND_ROBIN)
+    channel.names = ["127.0.0.2"]
+    with pytest.raises(ConnectionError) as raised:
+        await channel.connect(ExponentialBackoffRetry(min_delay=0.001, max_attempts=2))
+    assert raised.value.code == "CONNECTION_FAILED_MAX_RETRIES"
+    assert raised.value.details["endpoint"] == channel.endpoint.text
+    await channel.aclose()
