@@ -195,5 +195,5 @@ def test_unused_the_plugin_imports_next_to_nothing(unwanted: str) -> None:
 
 def test_it_does_not_fight_pytest_asyncio(tmp_path: Path) -> None:
     pytest.importorskip("pytest_asyncio")
-    done = run(tmp_path, COORDINATOR, "-p", "no:anyio", "-o", "asyncio_mode=auto")
-    assert passed(done, 3)
+    options = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    assert passed(run(tmp_path, COORDINATOR, *options, "--angzarr-replay", mode="strict"), 3)
