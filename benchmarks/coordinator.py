@@ -202,7 +202,7 @@ def theirs(python: str, accounts: int, deposits: int) -> dict[str, float]:
 
 
 def run(python: str, rounds: int = 3, accounts: int = ACCOUNTS, deposits: int = DEPOSITS) -> dict[str, Any]:
-    """All contestants, interleaved; medians, spread and ratios."""
+    """All contestants, interleaved: for each job the medians, how many times faster ours is, spread and target."""
     figures: dict[str, list[float]] = {}
 
     def note(name: str, value: float) -> None:
@@ -224,13 +224,30 @@ def run(python: str, rounds: int = 3, accounts: int = ACCOUNTS, deposits: int = 
         note("reaction_p50_ms", latency["p50"])
         note("reaction_p99_ms", latency["p99"])
     medians = {name: statistics.median(values) for name, values in figures.items()}
-    base = medians["theirs"]
-    ratios = {name: medians[name] / base for name in ("one_at_a_time", "concurrent", "over_uds")}
-    ratios["rebuild"] = medians["theirs_rebuild"] / medians["rebuild"]
-    ratios["rebuild_long"] = medians["theirs_rebuild_long"] / medians["rebuild_long"]
-    return {"figures": figures, "medians": medians, "ratios": ratios}
+    return {name: _row(name, medians, figures[name]) for name in medians if not name.startswith("theirs")}
 
 
+def _row(name: str, medians: dict[str, float], values: list[float]) -> dict[str, Any]:
+    other = medians.get(OPPONENTS.get(name, ""))
+    faster = medians[name] / other if other else None
+    if faster and name.startswith("rebuild"):
+        faster = 1 / faster
+    return {
+        "ours": round(medians[name], 2),
+        "theirs": round(other, 2) if other else "",
+        "times faster": round(faster, 2) if faster else "",
+        "spread": round((max(values) - min(values)) / medians[name], 2),
+        "target": TARGETS.get(name, ""),
+    }
+
+
+OPPONENTS = {
+    "one_at_a_time": "theirs",
+    "concurrent": "theirs",
+    "over_uds": "theirs",
+    "rebuild": "theirs_rebuild",
+    "rebuild_long": "theirs_rebuild_long",
+}
 TARGETS = {"one_at_a_time": 1.5, "concurrent": 4.0, "over_uds": 1.5, "rebuild_long": 3.0}
 
 
@@ -253,11 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         print(json.dumps(result))
         return
-    for name, value in result["medians"].items():
-        print(f"{name:<22}{value:>12.2f}")
-    for name, value in result["ratios"].items():
-        target = f"  (target {TARGETS[name]})" if name in TARGETS else ""
-        print(f"{name:<22}{value:>11.2f}x{target}")
+    for name, row in result.items():
+        print(f"{name:<18}" + "".join(f"{column} {value!s:<12}" for column, value in row.items()))
 
 
 if __name__ == "__main__":
