@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -232,23 +233,27 @@ def test_following_shows_events_as_they_are_stored(running: Shell, registered: s
 
 def test_following_goes_on_when_the_coordinator_comes_back(shell: Shell, root: str, tmp_path: Path) -> None:
     options = ("--no-reload", "--store", str(tmp_path / "shop.db"), "--tcp", "none", "--json")
-    with shell.started("dev", "cli_players:app", *options):
-        shell("send", "player", "RegisterPlayer", '{"name": "alice"}', "-r", root)
-        process = subprocess.Popen(
-            shell.command("events", "player", "-r", root, "--follow", "--json"),
-            cwd=shell.directory,
-            env=shell.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
-    with shell.started("dev", "cli_players:app", *options):
-        shell("send", "player", "DepositFunds", '{"amount": 7}', "-r", root)
-        second = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+    with ExitStack() as stack:
+        with shell.started("dev", "cli_players:app", *options):
+            shell("send", "player", "RegisterPlayer", '{"name": "alice"}', "-r", root)
+            process = stack.enter_context(
+                subprocess.Popen(
+                    shell.command("events", "player", "-r", root, "--follow", "--json"),
+                    cwd=shell.directory,
+                    env=shell.environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            first = json.loads(process.stdout.readline())
+        with shell.started("dev", "cli_players:app", *options):
+            shell("send", "player", "DepositFunds", '{"amount": 7}', "-r", root)
+            second = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
 
     assert (first["sequence"], second["sequence"]) == (0, 1)
     assert "the coordinator is away; waiting for it" in err
