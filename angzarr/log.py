@@ -12,6 +12,8 @@ from typing import Any, cast
 import structlog
 
 _LEVELS = logging.getLevelNamesMapping()
+# what structlog.testing.capture_logs leaves behind counts as configured, and is not
+_BUILT_IN = None if structlog.is_configured() else list(structlog.get_config()["processors"])
 _as_text = structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)
 
 
@@ -28,9 +30,10 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def _render(logger: logging.Logger, method: str, event: MutableMapping[str, Any]) -> Any:
-    if structlog.is_configured():
+    processors = structlog.get_config()["processors"]
+    if structlog.is_configured() and processors != _BUILT_IN:
         result: Any = event
-        for processor in structlog.get_config()["processors"]:
+        for processor in processors:
             result = processor(logger, method, result)
         return result
     if not logger.isEnabledFor(_LEVELS.get(method.upper(), logging.ERROR)):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import socket
 import stat
 from dataclasses import dataclass
@@ -147,15 +148,24 @@ def is_served(path: str) -> bool:
 
 def _bind_unix(address: UnixAddress) -> Listener:
     _make_way(address.path)
+    path = _name_beside(address.path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(sock.fileno(), 0o600)  # Linux gives the file the mode the socket has when it is bound
-        sock.bind(address.path)
-        os.chmod(address.path, 0o600)
-        return Listener(_listening(sock), address, _identity(address.path))
+        sock.bind(path)
+        os.chmod(path, 0o600)
+        listener = Listener(_listening(sock), address, _identity(path))
+        os.rename(path, address.path)  # whoever sees the file can connect
+        return listener
     except BaseException:
         sock.close()
         raise
+
+
+def _name_beside(path: str) -> str:
+    """A name in the same directory; the path itself where any other would be too long for a socket."""
+    beside = os.path.join(os.path.dirname(path), f".{secrets.token_hex(4)}")
+    return beside if len(os.fsencode(beside)) <= _LONGEST_UNIX_PATH else path
 
 
 def _make_way(path: str) -> None:

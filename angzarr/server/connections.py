@@ -16,6 +16,8 @@ from structlog.stdlib import BoundLogger
 from angzarr.log import get_logger
 from angzarr.server.calls import Call, Headers, Serving
 from angzarr.server.http2 import ServerHttp2
+from angzarr.server.lean import LeanServerConnection
+from angzarr.server.options import ServerOptions
 
 log: BoundLogger = get_logger(__name__)
 
@@ -60,9 +62,7 @@ class ServerConnection(H2Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        http2 = ServerHttp2(self._owner.serving.options)
-        http2.initiate_connection()
-        http2.increment_flow_control_window(self.config.http2_connection_window_size - _FIRST_WINDOW)
+        http2 = _http2(self._owner.serving.options)
         self.connection: Connection = Connection(http2, self._transport, config=self.config)
         self.connection.flush()
         self.connection.initialize()
@@ -120,6 +120,17 @@ class ServerConnection(H2Protocol):
         """Close the connection now, whatever the client has not read."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _http2(options: ServerOptions) -> Any:
+    if options.http2 == "lean":
+        lean = LeanServerConnection(options)
+        lean.initiate_connection()
+        return lean
+    h2 = ServerHttp2(options)
+    h2.initiate_connection()
+    h2.increment_flow_control_window(options.window_bytes - _FIRST_WINDOW)
+    return h2
 
 
 class _Calls(AbstractHandler):

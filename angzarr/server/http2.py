@@ -1,7 +1,5 @@
 """h2's connection as a gRPC server needs it."""
 
-import struct
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from h2.config import H2Configuration
@@ -13,32 +11,11 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import StreamInputs, StreamState
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
-from angzarr.http2 import RememberingEncoder, lighten
+from angzarr.http2 import lighten
+from angzarr.server.answers import answer_frames
 from angzarr.server.options import ServerOptions
 
 _FRAME_HEADER = 9
-_HEAD = struct.Struct(">HBBBI")
-_DATA, _HEADERS = 0, 1
-_END_STREAM, _END_HEADERS = 1, 4
-_OPENING, _OK = (
-    RememberingEncoder().encode(headers)
-    for headers in (
-        [(b":status", b"200"), (b"content-type", b"application/grpc+proto")],
-        [(b"grpc-status", b"0")],
-    )
-)
-
-
-def _answer_frames(stream_id: int, message: bytes, step: int) -> Iterator[bytes]:
-    yield _frame(_HEADERS, _END_HEADERS, stream_id, _OPENING)
-    for start in range(0, len(message), step):
-        yield _frame(_DATA, 0, stream_id, message[start : start + step])
-    yield _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream_id, _OK)
-
-
-def _frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
-    size = len(payload)
-    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
 
 
 class ServerHttp2(H2Connection):
@@ -71,7 +48,7 @@ class ServerHttp2(H2Connection):
             },
         )
         self._tidy_at = 128
-        self._light = options.light_http2
+        self._light = options.http2 == "light"
         if self._light:
             lighten(self)
 
@@ -111,7 +88,7 @@ class ServerHttp2(H2Connection):
         stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
         self.outbound_flow_control_window -= size
         stream.outbound_flow_control_window -= size
-        self._data_to_send += b"".join(_answer_frames(stream_id, message, self.max_outbound_frame_size))
+        self._data_to_send += answer_frames(stream_id, message, self.max_outbound_frame_size)
         return True
 
     def _receive_frame(self, frame: Frame) -> list[Event]:

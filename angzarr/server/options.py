@@ -1,6 +1,7 @@
 """What a server may be told beside its services and addresses."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 _MIB = 2**20
 
@@ -33,5 +34,6 @@ class ServerOptions:
     expose_internal_errors: bool = False
     """Whether the text of an unexpected exception reaches the caller. Default no: it goes to the log only."""
 
-    light_http2: bool = True
-    """Whether header blocks are remembered instead of coded anew for every call (see `angzarr.http2`). Default yes."""
+    http2: Literal["lean", "light", "h2"] = "lean"
+    """What speaks HTTP/2: ``lean``, a connection made for gRPC servers; ``light``, h2 less the work it repeats (see
+    `angzarr.http2`); ``h2`` as it is. They differ in speed only. Default ``lean``."""
