@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from angzarr.errors import InvalidArgumentError
 from angzarr.testing.histories import Commands, MessageClass, loaded_dice
 from angzarr.testing.laws import LAWS
-from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, story
+from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, checked, story
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, extended, history_of, perform
 from angzarr.testing.report import expression, file_around, history_lines, section
@@ -86,7 +86,7 @@ class AggregateMachine(RuleBasedStateMachine):
     def _check(self, law: Law, case: Case) -> None:
         if not law.binds(case.subject):
             return
-        finding: Finding | None = self._loop.run(law.check, case, self._worlds[case.subject.name])
+        finding: Finding | None = self._loop.run(checked, law, case, self._worlds[case.subject.name])
         if finding is not None:
             raise LawBroken(story(law, case, finding))
 

@@ -133,6 +133,12 @@ def test_a_broken_law_is_told_with_a_test_to_paste(monkeypatch: pytest.MonkeyPat
     ) in text
 
 
+def test_a_law_that_cannot_even_be_tried_is_broken() -> None:
+    text = broken_law("the_state_holds_what_no_bytes_can_carry", "snapshot")
+    assert "it could not even be tried" in text
+    assert "Account.events_seen: -1 is out of range for uint32" in text
+
+
 async def test_a_pasted_example_fails_while_the_bug_is_there() -> None:
     failing = (
         scenario(BUGS["an_applier_reads_the_day"]())

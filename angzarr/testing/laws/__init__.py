@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from angzarr.errors import InvalidArgumentError
 from angzarr.testing.histories import Commands, Steps
 from angzarr.testing.laws.answers import ANSWER_LAWS
-from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, Options, cases, story
+from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, Options, cases, checked, story
 from angzarr.testing.laws.projections import PROJECTION_LAWS
 from angzarr.testing.laws.reactions import REACTION_LAWS
 from angzarr.testing.laws.states import STATE_LAWS
@@ -80,7 +80,7 @@ class BoundLaw:
             if started and time.monotonic() - started[0] > SHRINKING and repr(case) not in known:
                 return
             world.restore()
-            finding = loop.run(self.law.check, case, world)
+            finding = loop.run(checked, self.law, case, world)
             if finding is not None:
                 broken.append((case, finding))
                 started.append(time.monotonic())

@@ -182,6 +182,16 @@ def _joined(first: When, others: list[When]) -> When:
     )
 
 
+async def checked(law: Law, case: Case, world: World) -> Finding | None:
+    """Check a law on a case; user code that fails where the law needs it to work breaks the law too."""
+    try:
+        return await law.check(case, world)
+    except Exception as error:
+        return Finding(
+            "it could not even be tried: the handler, its state or an applier failed", (error_line(error),)
+        )
+
+
 def is_absurd(message: betterproto.Message) -> bool:
     """Whether a message holds a number so large that honest arithmetic overflows."""
     if isinstance(message, Any):

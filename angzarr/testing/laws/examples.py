@@ -8,7 +8,7 @@ from angzarr.errors import InvalidArgumentError
 from angzarr.messages import EventBook
 from angzarr.testing.expectations import Expectation, Problem
 from angzarr.testing.laws import LAWS
-from angzarr.testing.laws.base import Case, Law
+from angzarr.testing.laws.base import Case, Law, checked
 from angzarr.testing.performing import Outcome, When
 from angzarr.testing.subject import Subject
 from angzarr.testing.world import World
@@ -50,7 +50,7 @@ def obedience(
         world = World(actual)
         idempotent = bool(getattr(actual.info.cls, "idempotent", False))
         case = Case(actual, history, when, following, at, idempotent=idempotent)
-        finding = await law.check(case, world)
+        finding = await checked(law, case, world)
         world.restore()
         return None if finding is None else Problem(finding.what, [law.says], list(finding.lines))
 
