@@ -58,9 +58,14 @@ class _CountingTable(HeaderTable):
         self.changes += 1
         super().add(name, value)
 
-    def _shrink(self) -> None:
+    @property
+    def maxsize(self) -> int:
+        return self._maxsize
+
+    @maxsize.setter
+    def maxsize(self, newmax: int) -> None:
         self.changes += 1
-        super()._shrink()
+        HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
 
 
 class RememberingDecoder(Decoder):

@@ -109,6 +109,16 @@ def test_an_index_means_what_the_table_holds_now() -> None:
     assert seen == [[(b"x-turn", b"%d" % turn), (b"x-same", b"1")] for turn in range(300)]
 
 
+def test_a_change_of_the_tables_size_is_carried_out_however_often_it_is_repeated() -> None:
+    encoder, decoder = Encoder(), RememberingDecoder()
+    for size in (0, 64, 0, 64):
+        encoder.header_table_size = size
+        decoder.decode(encoder.encode([]))
+        assert decoder.header_table_size == size
+    twice = [(b":status", b""), (b":status", b"")]
+    assert decoded(decoder, encoder.encode(twice)) == twice
+
+
 def test_what_is_remembered_is_bounded() -> None:
     encoder, decoder = RememberingEncoder(), RememberingDecoder()
     for number in range(2000):
