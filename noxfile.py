@@ -55,11 +55,18 @@ def demo(session: nox.Session) -> None:
     session.run("python", "-m", "examples.poker", *session.posargs)
 
 
+def _extent(session: nox.Session) -> list[str]:
+    """Everything on the oldest interpreter; on the others fewer examples, and not what they cannot change."""
+    if session.python == OLDEST:
+        return []
+    return ["--hypothesis-profile", "brief", "-m", "not long and not once"]
+
+
 @nox.session(python=INTERPRETERS)
 def tests(session: nox.Session) -> None:
     """The test suite, on every supported interpreter present; arguments go to pytest."""
     session.install(*TESTS)
-    session.run("python", "-m", "pytest", *(session.posargs or ["-q", "-n", "auto"]))
+    session.run("python", "-m", "pytest", *_extent(session), *(session.posargs or ["-q", "-n", "auto"]))
 
 
 @nox.session(python=OLDEST)
@@ -87,7 +94,9 @@ def types(session: nox.Session) -> None:
     """mypy strict over package and tests, and completeness of the public types."""
     # Installed for real: pyright does not find py.typed behind an editable install.
     packages = [package for package in TESTS if package != "-e"]
-    session.install(*packages, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types"))
+    session.install(
+        *packages, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types")
+    )
     session.run("mypy", "angzarr", "tests", "examples", "benchmarks")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "angzarr")
 

@@ -4,6 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("full", deadline=None)
+settings.register_profile("brief", deadline=None, max_examples=20)
+settings.load_profile("full")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from angzarr.cli.errors import CommandLineError
 from angzarr.messages import decode, encode, full_name, message_class, pack, unpack_any
 from angzarr.messages.descriptors import descriptor_files
 
+pytestmark = pytest.mark.once
+
 HEAD = 'syntax = "proto3";\n'
 
 

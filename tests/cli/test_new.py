@@ -11,6 +11,8 @@ import pytest
 from angzarr.cli.app import run
 from tests.cli.conftest import Shell
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ import pytest
 from angzarr.cli.fuzz import Search, _found, _keep, _searches
 from tests.cli.conftest import Answer, Shell
 
+pytestmark = pytest.mark.once
+
 
 def _pytest(shell: Shell, *files: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -14,6 +14,8 @@ import pytest
 
 from angzarr.coordinator.store import SqliteStore, schema
 
+pytestmark = pytest.mark.once
+
 
 def run(path: Path, mode: str, fault: str = "") -> tuple[int, list[str]]:
     environment = {**os.environ, "ANGZARR_FAULT_POINT": fault, "PYTHONPATH": os.getcwd()}

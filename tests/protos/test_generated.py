@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from betterproto.lib.google.protobuf import FileDescriptorProto, FileDescriptorSet
 
 from angzarr.cli.compiler.framework import framework_tree
 from angzarr.cli.compiler.trees import Tree, differences, with_packages, write_tree
 from angzarr.codec import encode
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
 

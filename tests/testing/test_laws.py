@@ -13,6 +13,8 @@ from tests.bank.domain import Accounts, AccountV2, AccountV3, Onboardings, State
 from tests.bank.messages import AccountOpened, CloseAccount, Deposit
 from tests.testing.planted import BUGS, correct, honest, honest_message
 
+pytestmark = pytest.mark.once
+
 EXPECTED = {
     "an_applier_reads_now": "replay",
     "an_applier_reads_the_running_clock": "replay",

@@ -12,6 +12,8 @@ from examples.poker.rules.table import Hand, Stage
 from tests.examples.poker.play import Move, Setup, may_raise, play_out, random_setup
 from tests.examples.poker.pure import settled
 
+pytestmark = pytest.mark.once
+
 
 def pokerkit_state(setup: Setup) -> Any:
     from pokerkit import Automation, Mode, NoLimitTexasHoldem

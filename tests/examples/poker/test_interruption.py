@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 HANDS = 25
 EVENTS = 550
 """What 25 hands come to in the store."""

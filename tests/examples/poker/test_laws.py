@@ -2,6 +2,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import betterproto
+import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -23,6 +24,8 @@ from examples.poker.messages.hand import (
 from examples.poker.rules import betting
 from examples.poker.rules.cards import DECK
 from examples.poker.rules.table import Hand, Stage
+
+pytestmark = pytest.mark.once
 
 Guided = Callable[[Hand], SearchStrategy[Any]]
 

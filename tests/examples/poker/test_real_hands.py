@@ -6,6 +6,8 @@ import examples.poker
 from examples.poker.replay.record import HandRecord, read_records
 from tests.examples.poker.pure import replay
 
+pytestmark = pytest.mark.once
+
 HANDS = Path(examples.poker.__file__).parent / "data" / "pluribus-hands.jsonl"
 
 
