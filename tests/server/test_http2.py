@@ -103,6 +103,7 @@ class Pair:
         self.dead = False
         self.streams: list[int] = []
         self.seen: list[str] = []
+        self.resized = False
         self.exchange()
 
     def exchange(self, extra: bytes = b"") -> None:
@@ -151,7 +152,10 @@ class Pair:
         self.client.ping(b"12345678")
 
     def table(self, size: int) -> None:
-        self.client.update_settings({1: size})
+        # Once: hpack loses changes that follow each other before a header block, and h2's peers then break off.
+        if not self.resized:
+            self.resized = True
+            self.client.update_settings({1: size})
 
 
 def answer(server: Any, stream: int, message: bytes) -> None:
@@ -289,3 +293,14 @@ def test_closed_streams_are_forgotten_in_time(kind: str) -> None:
         pair.server.send_answer(stream, b"")
         pair.client.receive_data(pair.server.data_to_send())
     assert len(pair.server.streams) < 400
+
+
+def test_lean_answers_a_client_that_says_its_table_size_twice() -> None:
+    pair = Pair("lean")
+    pair.client.update_settings({1: 0})
+    pair.exchange()
+    pair.open(b"", False)
+    pair.client.update_settings({1: 0})
+    pair.exchange()
+    pair.act(("answer", 0, 5))
+    assert pair.seen[-2:] == ["TrailersReceived 1 [('grpc-status', '0')]", "end 1"]
