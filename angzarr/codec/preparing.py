@@ -2,6 +2,7 @@
 
 import functools
 import gc
+from itertools import chain
 from typing import Any
 
 from betterproto import Message
@@ -84,10 +85,20 @@ def _finish(schema: Schema) -> None:
 
 def _bring_over(schema: Schema) -> None:
     """Make messages that exist already keep only what is present."""
-    for message in gc.get_referrers(schema.cls):
+    for message in _instances(schema.cls):
         if type(message) is schema.cls:
             values = message.__dict__
             kept = schema.present_values(values)
             for key in [key for key in values if key not in kept]:
                 del values[key]
             values.update(kept)
+
+
+def _instances(cls: type) -> list[Any]:
+    """Every living instance of a class and of its subclasses.
+
+    In one call that runs no bytecode: another thread may be building a tuple that holds the class, and CPython
+    breaks off the building of a tuple that somebody else holds when it comes to resize it.
+    """
+    is_instance = functools.partial(type.__instancecheck__, cls)
+    return list(filter(is_instance, chain.from_iterable(map(gc.get_referrers, (cls,)))))

@@ -413,6 +413,36 @@ def test_first_use_from_many_threads_at_once() -> None:
     assert failures == []
 
 
+def test_preparing_a_used_class_leaves_what_other_threads_are_building_alone() -> None:
+    """A tuple that holds the class and is still being built must not be held from elsewhere: CPython resizes it."""
+    kitchens = [load_kitchen() for _ in range(60)]
+    kept = [[kitchen.Point(x=1) for _ in range(100)] for kitchen in kitchens]
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def build() -> None:
+        try:
+            while not done.is_set():
+                for kitchen in kitchens:
+                    tuple(kitchen.Point for _ in range(30))
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=build)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for kitchen in kitchens:
+            codec.prepare(kitchen.Point)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert failures == []
+    assert all(point.x == 1 and point.y == 0 for points in kept for point in points)
+
+
 def test_preparing_leaves_the_work_to_the_first_use() -> None:
     kitchen = load_kitchen()
     codec.prepare(kitchen.Point)
