@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import anyio.to_thread
 import betterproto
 
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import BuildError
+from angzarr.router.threads import in_thread as run_in_thread
 
 Extras: TypeAlias = Callable[[str], Any]
 """Gives the value of an opt-in parameter by its name."""
@@ -159,7 +159,7 @@ def start(method: Method, instance: Any, standard: tuple[Any, ...], extras: Extr
     else:
         arguments = standard[: method.takes]
     if in_thread and not method.is_async:
-        return anyio.to_thread.run_sync(functools.partial(function, *arguments))
+        return run_in_thread(functools.partial(function, *arguments), str(method))
     return function(*arguments)
 
 

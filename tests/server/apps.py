@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from typing import Any
 
 from angzarr.router import Router, command_handler, handles
@@ -20,6 +21,19 @@ class Slow:
         return AccountOpened(owner=command.owner)
 
 
+@command_handler(domain="slow", state=dict)
+class Stuck:
+    """Never comes back, in a worker thread."""
+
+    @handles(OpenAccount)
+    def open(self, command: OpenAccount) -> None:
+        threading.Event().wait()
+
+
+def stuck() -> Any:
+    return Router("stuck", run_sync_handlers_in_thread=True).with_handler(Stuck, Stuck).build()
+
+
 def slow() -> Any:
     return Router("slow").with_handler(Slow, Slow).build()
 
@@ -30,6 +44,10 @@ def main(kind: str) -> None:
         run_command_handler_server(slow(), domain="slow")
     elif kind == "reference":
         run_server(None, slow(), "slow", "slow", default_port="50052")
+    elif kind == "stuck":
+        run_command_handler_server(stuck())
+    elif kind == "stuck in a loop":
+        asyncio.run(serve(stuck(), grace=0.5))
     else:
         asyncio.run(serve(*bank()))
 

@@ -140,6 +140,42 @@ async def test_a_second_signal_ends_the_grace_period() -> None:
             await answer
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_handler_stuck_in_its_thread_does_not_outlive_the_grace_period(
+    number: signal.Signals,
+) -> None:
+    async with (
+        process("stuck in a loop", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
+        channel_to(started["address"]) as channel,
+    ):
+        answers = [asyncio.create_task(call(channel, open_slowly(1))) for _ in range(64)]
+        await asyncio.sleep(0.3)
+        start = asyncio.get_running_loop().time()
+        server.tell(number)
+        assert await server.exit_code() == 0
+        assert asyncio.get_running_loop().time() - start < 2.5
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+    assert [outcome.status.name for outcome in outcomes if isinstance(outcome, GRPCError)] == [
+        "UNAVAILABLE"
+    ] * 64
+
+
+async def test_a_process_of_its_own_leaves_a_stuck_handler_behind() -> None:
+    async with (
+        process("stuck", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
+        channel_to(started["address"]) as channel,
+    ):
+        answer = asyncio.create_task(call(channel, open_slowly(1)))
+        await asyncio.sleep(0.3)
+        server.tell(signal.SIGTERM)
+        await asyncio.sleep(0.2)  # two signals at once would be one
+        server.tell(signal.SIGTERM)
+        assert await server.exit_code() == 0
+        with pytest.raises((GRPCError, StreamTerminatedError)):
+            await answer
+        assert (await server.wait_for("handler_left_in_thread"))["handler"] == "Stuck.open"
+
+
 async def test_health_flips_before_the_port_closes() -> None:
     async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
         seen: list[int | str] = []
