@@ -1,6 +1,7 @@
 """Interceptors around the methods of a server; see `angzarr.interceptors` for what they are."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,8 @@ class _Method:
     async def _proceed(self, stream: Any, ending: dict[str, Any], call: Call) -> Any:
         requests = aiter(call.request) if self._rpc.client_streaming else _only(call.request)
         if self._rpc.server_streaming:
-            return self._answers(stream, requests, ending)
+            # The interceptors have returned by the time the handler runs; what they bound around it holds for it.
+            return self._answers(stream, requests, ending, copy_context())
         answers: list[Any] = []
 
         async def keep(message: Any) -> None:
@@ -75,7 +77,7 @@ class _Method:
         return answers[0]
 
     async def _answers(
-        self, stream: Any, requests: AsyncIterator[Any], ending: dict[str, Any]
+        self, stream: Any, requests: AsyncIterator[Any], ending: dict[str, Any], context: Context
     ) -> AsyncIterator[Any]:
         send, receive = anyio.create_memory_object_stream[Any]()
         failures: list[Exception] = []
@@ -88,7 +90,7 @@ class _Method:
                     failures.append(error)
 
         async with anyio.create_task_group() as group, receive:
-            group.start_soon(run)
+            context.run(group.start_soon, run)
             async for message in receive:
                 yield message
         if failures:

@@ -3,6 +3,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from grpclib.client import Channel, StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -116,8 +117,6 @@ async def test_a_router_behind_interceptors_answers_and_rejects_as_without() -> 
 
 
 async def test_the_callers_correlation_id_is_bound_around_the_handler() -> None:
-    import structlog
-
     bound: list[Any] = []
 
     class Looking:
@@ -128,3 +127,31 @@ async def test_the_callers_correlation_id_is_bound_around_the_handler() -> None:
     async with channel_to(Bytes(), CorrelationInterceptor(), Looking()) as channel:
         await UnaryUnaryMethod(channel, ECHO, bytes, bytes)(b"", metadata={"x-correlation-id": "c-9"})
     assert bound == ["c-9"]
+
+
+@pytest.mark.parametrize(("path", "streams"), [(COUNT, False), (CHAT, True)])
+async def test_what_interceptors_bind_reaches_streaming_handlers(path: str, streams: bool) -> None:
+    bound: list[Any] = []
+
+    class Noting(Bytes):
+        async def _count(self, stream: Any) -> None:
+            bound.append(structlog.contextvars.get_contextvars())
+            await super()._count(stream)
+            bound.append(structlog.contextvars.get_contextvars())
+
+        async def _chat(self, stream: Any) -> None:
+            async for message in stream:
+                bound.append(structlog.contextvars.get_contextvars())
+                await stream.send_message(message)
+
+    class Binding:
+        async def intercept(self, call: Call, proceed: Proceed) -> Any:
+            with structlog.contextvars.bound_contextvars(tenant="t-1"):
+                return await proceed(call)
+
+    async with channel_to(Noting(), CorrelationInterceptor(), Binding(), LoggingInterceptor()) as channel:
+        method: Any = StreamStreamMethod if streams else UnaryStreamMethod
+        sent: Any = [b"2", b"1"] if streams else b"2"
+        answers = await method(channel, path, bytes, bytes)(sent, metadata={"x-correlation-id": "c-9"})
+    assert answers == [b"2", b"1"]
+    assert bound == [{"correlation_id": "c-9", "tenant": "t-1"}] * 2
