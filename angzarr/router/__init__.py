@@ -31,7 +31,7 @@ More is given to parameters of these names: ``cover`` and ``correlation_id`` (al
 Methods and factories may be ``def`` or ``async def``; appliers and state factories are synchronous.
 """
 
-from angzarr.router.builder import AnyRouter, Router
+from angzarr.router.builder import Router
 from angzarr.router.command_handler import CommandHandlerRouter
 from angzarr.router.decorators import (
     applies,
@@ -46,6 +46,7 @@ from angzarr.router.decorators import (
     upcaster,
     upcasts,
 )
+from angzarr.router.kinds import AnyRouter
 from angzarr.router.process_manager import ProcessManagerRouter
 from angzarr.router.projector import ProjectorRouter
 from angzarr.router.registry import HandlerInfo

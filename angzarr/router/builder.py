@@ -1,7 +1,7 @@
 """``Router``: collects handler classes, checks them, and builds the runtime router of their kind."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, cast
 
 import betterproto
 
@@ -10,15 +10,12 @@ from angzarr.errors import BuildError
 from angzarr.messages import full_type_url_for
 from angzarr.router import decorators as marks
 from angzarr.router.command_handler import CommandHandlerRouter
+from angzarr.router.kinds import AnyRouter, RouterOfSomeKind
 from angzarr.router.process_manager import ProcessManagerRouter
 from angzarr.router.projector import ProjectorRouter
 from angzarr.router.registry import Factory, compile_handler
 from angzarr.router.saga import SagaRouter
 from angzarr.router.upcaster import UpcasterRouter
-
-AnyRouter: TypeAlias = (
-    CommandHandlerRouter | SagaRouter | ProcessManagerRouter | ProjectorRouter | UpcasterRouter
-)
 
 _ROUTERS: Mapping[str, type[AnyRouter]] = {
     router.kind: router
@@ -97,14 +94,15 @@ class Router:
         self._factories.append((cls, factory))
         return self
 
-    def build(self) -> AnyRouter:
+    def build(self) -> "RouterOfSomeKind":
         """Check everything, and compile the runtime router of the handlers' kind.
 
         Factories of command handlers are called once each, and what they give is dropped, so that one that cannot work
         fails here and not on the first command. What an async factory returns is closed unawaited.
 
         Returns:
-            A CommandHandlerRouter, SagaRouter, ProcessManagerRouter, ProjectorRouter or UpcasterRouter.
+            A CommandHandlerRouter, SagaRouter, ProcessManagerRouter, ProjectorRouter or UpcasterRouter. Type checkers,
+            which a class decorator cannot tell the kind, take it for whichever of them the place asks for.
 
         Raises:
             BuildError: ROUTER_NO_HANDLERS; MIXED_HANDLER_KINDS; HANDLER_UNKNOWN_KIND; HANDLER_FIELD_EMPTY_STRING,
@@ -120,8 +118,12 @@ class Router:
         if kind == CommandHandlerRouter.kind:
             self._check_commands()
             self._check_snapshots()
-            return CommandHandlerRouter(self._factories, state_cache=self._state_cache, **self._options)
-        return _ROUTERS[kind](self._factories, **self._options)
+            built: AnyRouter = CommandHandlerRouter(
+                self._factories, state_cache=self._state_cache, **self._options
+            )
+        else:
+            built = _ROUTERS[kind](self._factories, **self._options)
+        return cast("RouterOfSomeKind", built)
 
     def _kind(self) -> str:
         kinds = sorted({getattr(cls, marks.KIND) for cls, _ in self._factories})

@@ -5,7 +5,7 @@ A class gets ``__angzarr_kind__`` and ``__angzarr_meta__``, a method one of the 
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 import betterproto
 
@@ -41,6 +41,31 @@ N = TypeVar("N", bound=betterproto.Message)
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+
+
+class HandlesDecorator(Protocol[M]):
+    """What ``handles(MessageType)`` returns: accepts ``(self, message, ...)``, static and class methods too."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # what fits both is returned as it is by both
+        self, method: Callable[Concatenate[H, M, P], R]
+    ) -> Callable[Concatenate[H, M, P], R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, method: Callable[Concatenate[M, P], R]
+    ) -> Callable[Concatenate[M, P], R]: ...
+    @overload
+    def __call__(
+        self, method: "staticmethod[Concatenate[M, P], R]"
+    ) -> "staticmethod[Concatenate[M, P], R]": ...
+    @overload
+    def __call__(
+        self, method: "classmethod[H, Concatenate[M, P], R]"
+    ) -> "classmethod[H, Concatenate[M, P], R]": ...
+    @overload  # methods with ``**``, for which ``Concatenate[..., P]`` is too strict
+    def __call__(
+        self, method: Callable[Concatenate[H, M, ...], R]
+    ) -> Callable[Concatenate[H, M, ...], R]: ...
 
 
 class AppliesDecorator(Protocol[M]):
@@ -167,9 +192,7 @@ def upcaster(*, name: str, domain: str) -> Callable[[C], C]:
     return _mark_class("upcaster", {"name": name, "domain": domain})
 
 
-def handles(
-    message_type: type[M],
-) -> Callable[[Callable[Concatenate[H, M, P], R]], Callable[Concatenate[H, M, P], R]]:
+def handles(message_type: type[M]) -> HandlesDecorator[M]:
     """Register a method for a command (command handlers) or an event (sagas, process managers, projectors).
 
     Trailing parameters may be left out; see ``angzarr.router`` for what each kind of handler is given.
@@ -180,12 +203,11 @@ def handles(
     Raises:
         TypeError: the method carries a decorator of this family already.
     """
-    return _mark_method(HANDLES, _message_type("handles", message_type))
+    mark: Any = _mark_method(HANDLES, _message_type("handles", message_type))
+    return cast("HandlesDecorator[M]", mark)
 
 
-def handles_fact(
-    event_type: type[M],
-) -> Callable[[Callable[Concatenate[H, M, P], R]], Callable[Concatenate[H, M, P], R]]:
+def handles_fact(event_type: type[M]) -> HandlesDecorator[M]:
     """Register a command handler's method ``(self, event, state)`` for a fact: an event that cannot be refused.
 
     Args:
@@ -194,7 +216,8 @@ def handles_fact(
     Raises:
         TypeError: the method carries a decorator of this family already.
     """
-    return _mark_method(HANDLES_FACT, _message_type("handles_fact", event_type))
+    mark: Any = _mark_method(HANDLES_FACT, _message_type("handles_fact", event_type))
+    return cast("HandlesDecorator[M]", mark)
 
 
 def applies(event_type: type[M]) -> AppliesDecorator[M]:
@@ -238,9 +261,7 @@ def state_factory(method: F) -> F:
     return mark(method)
 
 
-def upcasts(
-    from_type: type[M], to_type: type[N]
-) -> Callable[[Callable[Concatenate[H, M, P], R]], Callable[Concatenate[H, M, P], R]]:
+def upcasts(from_type: type[M], to_type: type[N]) -> HandlesDecorator[M]:
     """Register an upcaster's method ``(self, old)`` that returns the new form of an old event.
 
     Args:
@@ -250,7 +271,9 @@ def upcasts(
     Raises:
         TypeError: the method carries a decorator of this family already.
     """
-    return _mark_method(UPCASTS, (_message_type("upcasts", from_type), _message_type("upcasts", to_type)))
+    types = _message_type("upcasts", from_type), _message_type("upcasts", to_type)
+    mark: Any = _mark_method(UPCASTS, types)
+    return cast("HandlesDecorator[M]", mark)
 
 
 def _message_type(decorator: str, given: Any) -> Any:

@@ -180,9 +180,13 @@ def _marked(cls: type) -> Iterator[tuple[str, str, Any]]:
             seen.add(name)
             raw = inspect.getattr_static(owner, name)
             function = getattr(raw, "__func__", raw)
+            if not inspect.isroutine(function):
+                continue
             for mark in marks.MARKS:
-                if inspect.isroutine(function) and hasattr(function, mark):
-                    yield name, mark, getattr(function, mark)
+                for carrier in (raw, function):  # a decorator stands above @staticmethod, or below it
+                    if hasattr(carrier, mark):
+                        yield name, mark, getattr(carrier, mark)
+                        break
 
 
 def _appliers(cls: type) -> list[Method]:

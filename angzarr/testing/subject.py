@@ -18,7 +18,7 @@ from angzarr.router import (
     UpcasterRouter,
     rebuild,
 )
-from angzarr.router.builder import AnyRouter
+from angzarr.router.kinds import AnyRouter
 from angzarr.router.calls import instance_of
 from angzarr.router.registry import Compiled
 from angzarr.testing.builders import make_cover, uuid_for

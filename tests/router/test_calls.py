@@ -9,8 +9,8 @@ import anyio
 import pytest
 import structlog
 
-from angzarr.messages import Cover
-from angzarr.router import command_handler, handles, projector
+from angzarr.messages import Cover, unpack_any
+from angzarr.router import applies, command_handler, handles, projector
 from tests.bank.messages import Account, CloseAccount, Deposit, Deposited, OpenAccount, Withdraw, Withdrawn
 from tests.router.conftest import Dispatch
 from tests.router.helpers import ROOT, book, command_router, projector_router, request
@@ -54,7 +54,7 @@ async def test_defaults_of_standard_parameters_are_overridden_and_others_kept(di
 
     @command_handler(domain="account", state=Account)
     class Defaults:
-        @handles(Deposit)  # type: ignore[arg-type]
+        @handles(Deposit)
         def deposit(
             self,
             command: Deposit,
@@ -114,7 +114,7 @@ async def test_static_and_class_methods_and_wrapped_ones_are_called(dispatch: Di
     @command_handler(domain="account", state=Account)
     class Odd:
         @staticmethod
-        @handles(Deposit)  # type: ignore[arg-type]
+        @handles(Deposit)
         def deposit(command: Deposit, state: Account) -> Deposited:
             return Deposited(amount=command.amount)
 
@@ -132,6 +132,32 @@ async def test_static_and_class_methods_and_wrapped_ones_are_called(dispatch: Di
         command_router(Odd), request(Deposit(amount=1), Withdraw(amount=2), CloseAccount())
     )
     assert len(response.events.pages) == 3
+
+
+async def test_a_decorator_may_stand_above_staticmethod_and_classmethod(dispatch: Dispatch) -> None:
+    @command_handler(domain="account", state=Account)
+    class Odd:
+        @handles(Deposit)
+        @staticmethod
+        def deposit(command: Deposit, account: Account, correlation_id: str) -> Deposited:
+            return Deposited(amount=account.balance + command.amount)
+
+        @handles(Withdraw)
+        @classmethod
+        def withdraw(cls, command: Withdraw) -> Withdrawn:
+            return Withdrawn(amount=command.amount)
+
+        @applies(Deposited)
+        @staticmethod
+        def deposited(account: Account, event: Deposited) -> None:
+            account.balance = event.amount
+
+    response = await dispatch(command_router(Odd), request(Deposit(amount=1), Deposit(amount=2), Withdraw()))
+    assert [unpack_any(page.event) for page in response.events.pages] == [
+        Deposited(amount=1),
+        Deposited(amount=3),
+        Withdrawn(),
+    ]
 
 
 async def test_an_instance_of_a_subclass_is_called_by_its_own_methods(dispatch: Dispatch) -> None:

@@ -167,4 +167,4 @@ def test_other_decorators_below_ours_are_fine() -> None:
         @traced
         def deposit(self, command: Deposit) -> None: ...
 
-    assert Handler.deposit.__angzarr_handles__ is Deposit  # type: ignore[attr-defined]
+    assert Handler.deposit.__angzarr_handles__ is Deposit

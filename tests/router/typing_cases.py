@@ -9,11 +9,24 @@ from typing import Any
 
 import betterproto
 
+from angzarr.app import App
 from angzarr.destinations import Destinations
-from angzarr.messages import CommandBook, Cover, Notification
+from angzarr.messages import (
+    BusinessResponse,
+    CommandBook,
+    ContextualCommand,
+    Cover,
+    Notification,
+    Projection,
+    SagaHandleRequest,
+    SagaResponse,
+)
 from angzarr.router import (
+    AnyRouter,
+    CommandHandlerRouter,
     ProcessManagerResponse,
     Router,
+    SagaRouter,
     applies,
     command_handler,
     handles,
@@ -26,13 +39,19 @@ from angzarr.router import (
     upcaster,
     upcasts,
 )
+from angzarr.server import CommandHandlerGrpc
 from tests.bank.messages import (
     Account,
+    AccountClosed,
     AccountOpened,
     AccountOpenedV1,
+    CloseAccount,
     Deposit,
     Deposited,
     InterestPosted,
+    OpenAccount,
+    ReceiveTransfer,
+    RequestTransfer,
     Withdraw,
 )
 
@@ -65,6 +84,28 @@ class Accepted:
     @handles_fact(InterestPosted)
     def interest(self, fact: InterestPosted, state: State) -> list[Deposited]:
         return []
+
+    @handles(CloseAccount)
+    @staticmethod
+    def close(command: CloseAccount, state: State) -> None: ...
+
+    @staticmethod
+    @handles(OpenAccount)
+    def open(command: OpenAccount, state: State) -> None: ...
+
+    @handles(ReceiveTransfer)
+    @classmethod
+    def receive(cls, command: ReceiveTransfer, state: State) -> None: ...
+
+    @handles(RequestTransfer)
+    def request(self, command: RequestTransfer, state: State, **options: Any) -> None: ...
+
+    @handles_fact(InterestPosted)
+    def posted(self, *everything: Any, **options: Any) -> None: ...
+
+    @applies(AccountClosed)
+    @staticmethod
+    def closed(state: State, event: AccountClosed) -> None: ...
 
     @rejected("inventory", "Reserve")
     def refused(self, notification: Notification, state: State) -> None: ...
@@ -107,6 +148,10 @@ class Refused:
     @handles(Deposit)  # type: ignore[arg-type]
     def nothing(self) -> None: ...
 
+    @handles(Deposit)  # type: ignore[arg-type]
+    @staticmethod
+    def static(command: Withdraw) -> None: ...
+
     @handles(int)  # type: ignore[type-var]
     def number(self, command: Any) -> None: ...
 
@@ -140,3 +185,26 @@ async def the_decorated_are_what_they_were() -> None:
     handler.initial().balance += 1
     handler.initial().name  # type: ignore[attr-defined]  # noqa: B018
     await handler.deposit(Withdraw(), State(), 3)  # type: ignore[arg-type]
+
+
+def built() -> CommandHandlerRouter:
+    return Router("r").with_handler(Accepted, Accepted).build()
+
+
+def built_of_some_kind() -> AnyRouter:
+    return Router("r").with_handler(AcceptedSaga, AcceptedSaga).build()
+
+
+async def what_is_built_fits_the_place_it_is_put() -> None:
+    router = Router("r").with_handler(Accepted, Accepted).build()
+    response: BusinessResponse = await router.dispatch(ContextualCommand())
+    reaction: SagaResponse = await router.dispatch(SagaHandleRequest())
+    projection: Projection = await router.dispatch(response.events, speculative=True)
+    CommandHandlerGrpc(router)
+    App("a", routers=[router, built()])
+    router.dispatch(Deposit())  # type: ignore[call-overload]
+    router.dispach(ContextualCommand())  # type: ignore[attr-defined]
+    wrong: BusinessResponse = await router.dispatch(SagaHandleRequest())  # type: ignore[assignment]
+    sagas: SagaRouter = Router("s").with_handler(AcceptedSaga, AcceptedSaga).build()
+    await sagas.dispatch(ContextualCommand())  # type: ignore[arg-type]
+    print(reaction, projection, wrong)  # noqa: T201
