@@ -22,6 +22,7 @@ from angzarr.server.runners import (
     run_upcaster_server,
 )
 from angzarr.server.serving import create_server, serve
+from angzarr.server.tls import server_tls
 from angzarr.server.transport import (
     DEFAULT_BIND_HOST,
     ENV_BIND_ADDRESS,
@@ -58,4 +59,5 @@ __all__ = [
     "run_server",
     "run_upcaster_server",
     "serve",
+    "server_tls",
 ]

@@ -43,7 +43,7 @@ def seconds(name: str, *, default: float) -> float:
     except ValueError:
         number = math.nan
     if not 0 < number < math.inf:
-        _reject(name, value, "give a positive number of seconds", codes.INVALID_ENVIRONMENT)
+        reject(name, value, "give a positive number of seconds")
     return number
 
 
@@ -57,17 +57,22 @@ def message_limit() -> int:
     if not value:
         return DEFAULT_MESSAGE_SIZE_KB * 1024
     if not value.isascii() or not value.isdigit() or not 0 < int(value) <= 4_194_303:
-        _reject(ENV_MESSAGE_SIZE, value, "give a number of KiB from 1 to 4194303", codes.INVALID_ENVIRONMENT)
+        reject(ENV_MESSAGE_SIZE, value, "give a number of KiB from 1 to 4194303")
     return int(value) * 1024
 
 
 def _port(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) > 65535:
-        _reject(name, value, "give a number from 0 to 65535", codes.INVALID_PORT)
+        reject(name, value, "give a number from 0 to 65535", codes.INVALID_PORT)
     return int(value)
 
 
-def _reject(name: str, value: str, remedy: str, code: str) -> NoReturn:
+def reject(name: str, value: str, remedy: str, code: str = codes.INVALID_ENVIRONMENT) -> NoReturn:
+    """Say what is wrong with a variable.
+
+    Raises:
+        InvalidArgumentError: always; details ``env_var`` and ``value``.
+    """
     what = messages.INVALID_PORT if code == codes.INVALID_PORT else messages.INVALID_ENVIRONMENT
     raise InvalidArgumentError(
         f"{what}: {name}={value!r}; {remedy}", code=code, details={keys.ENV_VAR: name, keys.VALUE: value}

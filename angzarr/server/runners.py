@@ -12,6 +12,7 @@ from angzarr.server.grpc_server import Servable
 from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import output_probes
 from angzarr.server.serving import build, run
+from angzarr.server.tls import tls_of_environment
 from angzarr.server.transport import DEFAULT_PORT, transport_of_environment
 
 log: BoundLogger = get_logger(__name__)
@@ -113,7 +114,7 @@ async def _serve(
     transport, address = transport_of_environment(default_port)
     options = ServerOptions(max_message_bytes=environment.message_limit())
     outputs = output_probes(sync_output_domains, bus=has_async_outputs)
-    handle = build([service], service_name, address, options, outputs=outputs)
+    handle = build([service], service_name, address, options, outputs=outputs, tls=tls_of_environment())
     await run(handle, logger or log, {"service": service_name, "domain": domain, "transport": transport})
 
 

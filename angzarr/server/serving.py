@@ -1,6 +1,7 @@
 """Routers as a server process: bound by the environment, healthy when ready, drained on SIGTERM and SIGINT."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -19,6 +20,7 @@ from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import Probe, TransportProbe, output_probes, probe_config_from_env
 from angzarr.server.reflection import ReflectionService
 from angzarr.server.signals import StopSignals
+from angzarr.server.tls import tls_of_environment
 from angzarr.server.transport import transport_of_environment
 
 log: BoundLogger = get_logger(__name__)
@@ -43,6 +45,7 @@ def create_server(
     address: str | None = None,
     options: ServerOptions | None = None,
     interceptors: Sequence[Interceptor] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> ServerHandle: ...
 @overload
 def create_server(
@@ -53,6 +56,7 @@ def create_server(
     address: str | None = None,
     options: ServerOptions | None = None,
     interceptors: Sequence[Interceptor] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> ServerHandle: ...
 def create_server(
     services: Any,
@@ -62,6 +66,7 @@ def create_server(
     address: str | None = None,
     options: ServerOptions | None = None,
     interceptors: Sequence[Interceptor] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> ServerHandle:
     """A server of routers or other services, with health and reflection; not started. Call it inside a running loop.
 
@@ -75,6 +80,7 @@ def create_server(
         address: where to listen; by default what the environment says, see `angzarr.server.transport`.
         options: limits and timings; the message size comes from the environment by default.
         interceptors: go around every call, the first one outermost; see `angzarr.interceptors`.
+        tls: for TLS, see `server_tls`; by default what the environment says, see `angzarr.server.tls`.
 
     Raises:
         InvalidArgumentError: INVALID_PORT, INVALID_ENVIRONMENT or ENDPOINT_INVALID_URI.
@@ -84,7 +90,8 @@ def create_server(
     else:
         served, name = [servicer if services is None else services(servicer)], service_name
     options = options or ServerOptions(max_message_bytes=environment.message_limit())
-    return build(served, name, address or transport_of_environment()[1], options, interceptors=interceptors)
+    where = address or transport_of_environment()[1]
+    return build(served, name, where, options, interceptors=interceptors, tls=tls or tls_of_environment())
 
 
 async def serve(
@@ -93,6 +100,7 @@ async def serve(
     health_service: str | None = None,
     grace: float = 5.0,
     interceptors: Sequence[Interceptor] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or cancellation, then drain.
 
@@ -106,6 +114,7 @@ async def serve(
         health_service: a further name for health, beside ``""`` and the services' names.
         grace: seconds that calls in flight get when the server stops.
         interceptors: go around every call, the first one outermost; see `angzarr.interceptors`.
+        tls: for TLS, see `server_tls`; by default what the environment says, see `angzarr.server.tls`.
 
     Raises:
         InvalidArgumentError: nothing to serve, routers of one kind whose options differ, or a wrong address or
@@ -115,7 +124,12 @@ async def serve(
     options = ServerOptions(max_message_bytes=environment.message_limit(), grace=grace)
     where = address or transport_of_environment()[1]
     handle = build(
-        _joined(_flattened(routers_or_app)), health_service or "", where, options, interceptors=interceptors
+        _joined(_flattened(routers_or_app)),
+        health_service or "",
+        where,
+        options,
+        interceptors=interceptors,
+        tls=tls or tls_of_environment(),
     )
     await run(handle, log, {"services": handle.server.services})
 
@@ -171,6 +185,7 @@ def build(
     *,
     outputs: Iterable[Probe] | None = None,
     interceptors: Sequence[Interceptor] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> ServerHandle:
     """A server of these services with health, reflection and readiness probes, for an address.
 
@@ -181,6 +196,7 @@ def build(
         options: limits and timings.
         outputs: probes of what the services need; by default of what the routers among them send to.
         interceptors: go around every call of the services.
+        tls: for TLS; None for plaintext.
 
     Raises:
         InvalidArgumentError: there is nothing to serve, or two services claim one method.
@@ -200,6 +216,7 @@ def build(
         transport_signal=signal,
         health_servicer=health,
         probes=[transport, *(_probes_of(services) if outputs is None else outputs)],
+        tls=tls,
     )
 
 

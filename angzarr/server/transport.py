@@ -10,6 +10,7 @@
 | SERVICE_NAME | first part of the socket's name | ``business`` |
 | DOMAIN, SAGA_NAME, PROJECTOR_NAME | second part, the first that is not empty | none |
 | ANGZARR_GRPC_MESSAGE_SIZE_KB | largest message, in KiB | 10240 |
+| ANGZARR_TLS_CERTIFICATE and others | TLS, see `angzarr.server.tls` | plaintext |
 """
 
 import contextlib
