@@ -1,7 +1,6 @@
 """CoordinatorAdminService: what the command line looks into a running coordinator with."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -24,8 +23,6 @@ from angzarr.messages.admin import (
     RebuildProgress,
     RebuildProjectorRequest,
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AdminService:
@@ -125,16 +122,12 @@ def _cause(node: causality.Cause) -> Cause:
         event_type=node.event_type,
         command_type=node.command_type,
         component=node.component,
-        received_at=_time(node.received_at),
-        stored_at=_time(node.stored_at),
+        received_at=books.moment(node.received_at),
+        stored_at=books.moment(node.stored_at),
         caused=[_cause(caused) for caused in node.caused],
         projections=[_projected(name, at) for name, at in node.projections.items()],
     )
 
 
 def _projected(name: str, at: int | None) -> Projected:
-    return Projected(projector=name) if at is None else Projected(projector=name, at=_time(at))
-
-
-def _time(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
+    return Projected(projector=name) if at is None else Projected(projector=name, at=books.moment(at))

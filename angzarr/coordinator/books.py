@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from angzarr import codec
+from angzarr.codec.wire import write_varint
 from angzarr.coordinator.store.records import (
     COMMITTED,
     MAIN,
@@ -60,17 +61,8 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _field(tag: bytes, data: bytes) -> bytes:
-    return tag + _varint(len(data)) + data
+    return tag + write_varint(len(data)) + data
 
 
 def encode_book(
@@ -85,7 +77,7 @@ def encode_book(
         parts.append(_field(b"\x12", snapshot.data))
     parts += (_field(b"\x1a", page.data) for page in pages)
     if next_sequence:
-        parts.append(b"\x30" + _varint(next_sequence))
+        parts.append(b"\x30" + write_varint(next_sequence))
     return b"".join(parts)
 
 

@@ -39,10 +39,7 @@ from angzarr.messages import (
 def _checked(book: EventBook, what: str) -> EventBook:
     if not has_field(book, "cover"):
         invalid(f"{what} must have a cover")
-    checks.domain(book.cover.domain)
-    checks.root(book.cover)
-    checks.edition(book.cover)
-    checks.correlation_id(book.cover.correlation_id)
+    checks.cover(book.cover)
     if not book.pages:
         invalid(f"{what} must have pages")
     return book

@@ -4,16 +4,13 @@ Only for handlers in this process. The coordinator is the only writer of its sto
 after event n, with the new events applied, is the fold over all of them. Handlers get a copy, whatever they do to it.
 """
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import betterproto
-
-from angzarr import codec
 from angzarr.coordinator.store.records import Key
 from angzarr.messages import EventBook, EventPage, any_of
+from angzarr.router.raw.cache import copy_of
 from angzarr.router.state import Fold
 
 Payload = tuple[str, bytes]
@@ -136,19 +133,15 @@ class HotHistory:
             NeedsEventsError: the state is not known, and the events are not at hand.
         """
         try:
-            return _copied(self._known.state(fold, instance))
+            return copy_of(self._known.state(fold, instance))
         except KeyError:
             if self._book is None:
                 raise NeedsEventsError from None
         state = fold.over(instance, self._book)
         try:
-            original = _copied(state)
+            original = copy_of(state)
         except Exception:
             # A state that cannot be copied is folded every time.
             return state
         self._known.keep(fold, original)
         return state
-
-
-def _copied(state: Any) -> Any:
-    return codec.clone(state) if isinstance(state, betterproto.Message) else copy.deepcopy(state)

@@ -5,7 +5,7 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.coordinator import books, sending
-from angzarr.coordinator.commits import Origin
+from angzarr.coordinator.commits import ASYNC, FAIL_FAST, Origin
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
@@ -18,7 +18,6 @@ from angzarr.messages import (
     CommandRequest,
     EventRequest,
     PageHeader,
-    SyncMode,
     clone,
     has_field,
 )
@@ -107,7 +106,7 @@ class DeadLetters:
             pages[0].header.sequence,
             pages[-1].header.sequence,
             letter.rejected_events.cover.correlation_id,
-            sending.pack_body({"mode": int(SyncMode.ASYNC), "errors": 0}),
+            sending.trigger_body(ASYNC, FAIL_FAST),
         )
         results = await self._engine.store.submit([drop, row])
         (made,) = sending.rows_of([row], results[1:], microseconds())

@@ -161,11 +161,4 @@ def _single(router: Any) -> list[tuple[Any, Any]]:
     """Routers of one class each, so that each class has its own positions, retries and dead letters."""
     if router.handler_count() == 1:
         return [(router, router.handlers[0])]
-    options = {
-        "run_sync_handlers_in_thread": router._in_thread,
-        "expose_internal_errors": router.expose_internal_errors,
-    }
-    return [
-        (type(router)([(compiled.info.cls, factory)], **options), compiled.info)
-        for compiled, factory in router._entries
-    ]
+    return [(router.only(info.name), info) for info in router.handlers]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from angzarr.codec import wire
 from angzarr.coordinator.handlers import HandlerEndpoint
 from angzarr.errors import DecodeError
 from angzarr.messages import Any, EventBook, EventPage, ReplayRequest, Snapshot, has_field, sequence_of
@@ -54,7 +55,11 @@ async def _state(endpoint: HandlerEndpoint, history: EventBook, pages: Sequence[
 
 
 def changed_fields(before: Any, after: Any) -> set[int]:
-    """Numbers of the fields in which two encoded states differ."""
+    """Numbers of the fields in which two encoded states differ.
+
+    Raises:
+        CannotCompareError: they are of different types, or malformed.
+    """
     if before.type_url != after.type_url:
         raise CannotCompareError
     try:
@@ -65,38 +70,19 @@ def changed_fields(before: Any, after: Any) -> set[int]:
 
 
 def fields(data: bytes) -> dict[int, bytes]:
-    """An encoded message's fields by number, each with all its bytes in order."""
+    """An encoded message's fields by number, each with all its bytes in order.
+
+    Raises:
+        DecodeError: the bytes are malformed.
+    """
     found: dict[int, bytes] = {}
-    at = 0
-    while at < len(data):
-        start = at
-        tag, at = _varint(data, at)
-        at = _skip(data, at, tag & 7)
-        found[tag >> 3] = found.get(tag >> 3, b"") + data[start:at]
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            start = at
+            tag, at = wire.read_tag(data, at)
+            at = wire.skip(data, at, end, tag)
+            found[tag >> 3] = found.get(tag >> 3, b"") + data[start:at]
+    except IndexError:
+        raise DecodeError(wire.TRUNCATED) from None
     return found
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise DecodeError("truncated varint")
-
-
-def _skip(data: bytes, at: int, kind: int) -> int:
-    if kind == 0:
-        return _varint(data, at)[1]
-    if kind == 2:
-        size, at = _varint(data, at)
-    elif kind in {1, 5}:
-        size = 8 if kind == 1 else 4
-    else:
-        raise DecodeError(f"wire type {kind}")
-    if at + size > len(data):
-        raise DecodeError("truncated field")
-    return at + size

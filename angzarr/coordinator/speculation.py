@@ -1,7 +1,5 @@
 """HandleSyncSpeculative and HandleCompensation: the handler's answer without the sequence check."""
 
-from datetime import datetime
-
 from angzarr.coordinator import books, checks
 from angzarr.coordinator.commands import causes_of, command_type, repeated, stamp_deferred
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
@@ -73,12 +71,8 @@ def up_to(pages: list[StoredPage], point: TemporalQuery) -> list[StoredPage]:
     """The pages at or before a point in time."""
     if has_field(point, "as_of_sequence"):
         return [page for page in pages if page.sequence <= point.as_of_sequence]
-    limit = _micros(point.as_of_time)
+    limit = books.micros(point.as_of_time)
     return [page for page in pages if page.created_at <= limit]
-
-
-def _micros(at: datetime) -> int:
-    return books.micros(at)
 
 
 def _sent(book: CommandBook, actual: int) -> CommandBook:
