@@ -48,6 +48,9 @@ class ReactionConfig:
     max_delay: float = 5.0
     """Seconds between attempts at most."""
 
+    read_ahead: int = 20_000
+    """Events that are read ahead of what a projector has taken in; bounds memory while it catches up."""
+
     escalation_webhook: str = ""
     """URL that an escalated revocation is posted to as JSON; none by default."""
 

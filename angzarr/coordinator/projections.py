@@ -134,22 +134,19 @@ class Projections:
         fed = live.projector if replacement is None else replace(live.projector, endpoint=replacement)
         shadow = Subscription(self._engine, fed, f"{live.consumer}@rebuild", self._group)
         await self._engine.store.submit([ForgetPositions(shadow.consumer)])
-        goal = await self._engine.store.head()
-        while True:
-            events = await shadow._read()
-            if not events:
-                break
-            shadow._note(events)
+        goal = shadow.wanted = await self._engine.store.head()
+        while await shadow.read_on():
             await _drained(shadow)
             faults.reached("in a rebuild")
             yield shadow.cursor, max(goal, shadow.cursor)
+            shadow.wanted = await self._engine.store.head()
         live.stop()
         cursor = SetPosition(shadow.consumer, EVERYTHING, shadow.cursor)
         await self._engine.store.submit([cursor, AdoptPositions(shadow.consumer, live.consumer)])
         shadow.consumer = live.consumer
         self.subscriptions[name] = shadow
         self._group.start_soon(shadow.follow)
-        shadow.wake()
+        shadow.wake(await self._engine.store.head())
         yield goal, goal
 
     def stop(self) -> None:

@@ -7,7 +7,6 @@ or skipped; other aggregates go on.
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 _READ_AT_ONCE = 1000
+_STRETCH = 20_000
 _PAGES_PER_BOOK = 500
 EVERYTHING = Key("", "", b"")
 _log = get_logger(__name__)
@@ -46,12 +46,14 @@ class Aggregate:
         target: sequence of the newest event known.
         position: of its oldest event not taken in, in the whole store.
         correlation_ids: of the events not taken in.
+        noted: how many events were read of it.
     """
 
     target: int
     position: int
     correlation_ids: set[str]
     since: int
+    noted: int = 0
     attempt: int = 0
     waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
 
@@ -82,6 +84,7 @@ class Subscription:
         self._saved = 0
         self.changed: asyncio.Event = asyncio.Event()
         self.wanted: int = 0
+        self._ahead = 0
         self._caught_up = False
 
     async def start(self) -> None:
@@ -89,6 +92,7 @@ class Subscription:
         everything = await self._engine.store.position(self.consumer, EVERYTHING)
         if everything is not None:
             self.cursor = self._saved = everything.sequence
+        self.wanted = await self._engine.store.head()
         self._parked.update(position.key for position in await self._engine.store.parked(self.consumer))
         self._woken.set()
 
@@ -132,8 +136,8 @@ class Subscription:
             await self._woken.wait()
             self._woken.clear()
             try:
-                while events := await self._read():
-                    self._note(events)
+                while await self.read_on():
+                    await self._not_too_far_ahead()
                 self._caught_up = True
                 self.changed.set()
                 await self._save()
@@ -142,15 +146,32 @@ class Subscription:
                 await asyncio.sleep(1.0)
                 self._woken.set()
 
-    async def _read(self) -> Sequence[LoggedEvent]:
-        domains = None if "*" in self.projector.domains else self.projector.domains
-        return await self._engine.store.since(self.cursor, _READ_AT_ONCE, domains)
+    async def read_on(self) -> bool:
+        """Note what the next stretch of the store holds for the projector; False when it has all been read.
 
-    def _note(self, events: Sequence[LoggedEvent]) -> None:
+        A stretch is bounded, because events of other domains may lie in it by the million.
+        """
+        if self.cursor >= self.wanted:
+            return False
+        upto = min(self.wanted, self.cursor + _STRETCH)
+        domains = None if "*" in self.projector.domains else self.projector.domains
+        most = min(_READ_AT_ONCE, self._config.read_ahead)
+        events = await self._engine.store.since(self.cursor, most, domains, upto)
         for event in events:
             if self.takes(event.key.domain):
                 self._owe(event)
-        self.cursor = events[-1].position
+        self.cursor = events[-1].position if len(events) == most else upto
+        return True
+
+    async def _not_too_far_ahead(self) -> None:
+        """Read no more until the projector has taken in some of what was read: memory is bounded."""
+        limit = self._config.read_ahead
+        if self._ahead < limit:
+            return
+        await self._save()
+        while self._ahead > limit // 2:
+            self.changed.clear()
+            await self.changed.wait()
 
     def _owe(self, event: LoggedEvent) -> None:
         key = event.key
@@ -163,6 +184,8 @@ class Subscription:
             )
         behind.target = max(behind.target, event.page.sequence)
         behind.position = behind.position or event.position
+        behind.noted += 1
+        self._ahead += 1
         if event.correlation_id:
             behind.correlation_ids.add(event.correlation_id)
         self._lanes.wake(key)
@@ -201,11 +224,14 @@ class Subscription:
     def _next(self, key: Key, behind: Aggregate, position: int) -> float | None:
         if position < behind.target:
             return AGAIN
-        del self._behind[key]
+        self._done_with(key)
         if not self._behind:
             self._woken.set()
         self.changed.set()
         return None
+
+    def _done_with(self, key: Key) -> None:
+        self._ahead -= self._behind.pop(key).noted
 
     async def _position(self, key: Key) -> int:
         known = self._positions.get(key)
@@ -288,7 +314,7 @@ class Subscription:
             [dead_letters.letter_row(letter), SetPosition(self.consumer, key, position, parked=True)]
         )
         self._parked.add(key)
-        del self._behind[key]
+        self._done_with(key)
         self.changed.set()
         _log.error(
             "projector_parked",

@@ -7,10 +7,24 @@ import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig, SettleTimeout
 from angzarr.coordinator.handlers import ProjectorComponent
-from angzarr.messages import SyncMode
-from tests.coordinator.worlds import FAST, A, B, Domain, View, send, world
+from angzarr.coordinator.store import SqliteStore
+from angzarr.coordinator.subscription import EVERYTHING
+from angzarr.messages import EventBook, Projection, SyncMode
+from tests.coordinator.worlds import FAST, A, B, Domain, View, root, send, world
+
+
+class Held(View):
+    """Takes nothing in before its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def handle(self, book: EventBook) -> Projection:
+        await self.gate.wait()
+        return await super().handle(book)
 
 
 def coordinator(view: View, path: Path) -> EmbeddedCoordinator:
@@ -26,8 +40,8 @@ async def test_books_come_in_order_per_aggregate() -> None:
             await send(running, "left", A, f"Do{number}")
             await send(running, "left", B, f"Do{number}")
         await running.settle(5)
-    for root in (A, B):
-        assert [sequence for at, sequence, _ in view.events if at == root] == list(range(10))
+    for one in (A, B):
+        assert [sequence for at, sequence, _ in view.events if at == one] == list(range(10))
 
 
 async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -49,6 +63,41 @@ async def test_a_new_projector_starts_at_the_first_event(tmp_path: Path) -> None
     async with coordinator(view, tmp_path / "w.db") as running:
         await running.settle(5)
     assert [name for _, _, name in view.events] == ["DoneOne", "DoneTwo"]
+
+
+async def test_events_of_other_domains_are_not_looked_at_again_after_a_restart(tmp_path: Path) -> None:
+    async with EmbeddedCoordinator(handlers={"right": Domain()}, store=tmp_path / "w.db") as running:
+        for number in range(5):
+            await send(running, "right", A, f"Do{number}")
+    async with coordinator(View(), tmp_path / "w.db") as running:
+        await running.settle(5)
+    store = SqliteStore(tmp_path / "w.db")
+    await store.open()
+    found = await store.position("projector:view", EVERYTHING)
+    await store.close()
+    assert found is not None
+    assert found.sequence == 5
+
+
+async def test_a_projector_that_is_slow_is_not_read_ahead_of_for_ever(tmp_path: Path) -> None:
+    async with EmbeddedCoordinator(handlers={"left": Domain()}, store=tmp_path / "w.db") as running:
+        for number in range(30):
+            await send(running, "left", root(number + 1), "Do")
+    view = Held()
+    config = CoordinatorConfig(reactions=ReactionConfig(concurrency=4, read_ahead=10))
+    async with EmbeddedCoordinator(
+        handlers={"left": Domain()},
+        projectors={"view": (["left"], view)},
+        store=tmp_path / "w.db",
+        config=config,
+    ) as running:
+        subscription = running.runtime.projections.find("view")
+        with pytest.raises(SettleTimeout, match="view"):
+            await running.settle(0.05)
+        assert len(subscription.pending()) < 30
+        view.gate.set()
+        await running.settle(5)
+    assert {at for at, _, _ in view.events} == {root(number + 1) for number in range(30)}
 
 
 async def test_a_gap_is_filled_before_a_book_is_handed_over() -> None:

@@ -82,9 +82,9 @@ class Store(Protocol):
         """One event with its cause."""
 
     async def since(
-        self, position: int, limit: int, domains: Iterable[str] | None = None
+        self, position: int, limit: int, domains: Iterable[str] | None = None, upto: int | None = None
     ) -> "list[LoggedEvent]":
-        """Events after a position of the whole store."""
+        """Events to react to after a position of the whole store, none after ``upto``."""
 
     async def head(self) -> int:
         """The position of the newest event."""

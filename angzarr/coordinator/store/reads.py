@@ -23,6 +23,26 @@ _LOGGED = (
     f"position, domain, edition, root, {_PAGE}, correlation_id, source_edition, source_domain, source_root,"
     " source_sequence, component, command_index, command_type, received_at, stored_at"
 )
+_LAST_POSITION = (1 << 63) - 1
+# From one root to the next by way of the index: the events between them are not looked at.
+_ROOTS_OF_A_DOMAIN = """
+WITH RECURSIVE found(root) AS (
+    SELECT min(root) FROM events WHERE domain = :domain AND edition = '' AND root > :root
+    UNION ALL
+    SELECT (SELECT min(root) FROM events WHERE domain = :domain AND edition = '' AND root > found.root)
+    FROM found WHERE found.root IS NOT NULL LIMIT :limit
+)
+SELECT root FROM found WHERE root IS NOT NULL
+"""
+_CONSUMERS = """
+WITH RECURSIVE found(consumer) AS (
+    SELECT min(consumer) FROM positions
+    UNION ALL
+    SELECT (SELECT min(consumer) FROM positions WHERE consumer > found.consumer)
+    FROM found WHERE found.consumer IS NOT NULL
+)
+SELECT consumer FROM found WHERE consumer >= 'projector:' AND consumer < 'projector;'
+"""
 _OUTBOX = (
     "id, kind, component, domain, edition, root, sequence, last_sequence, correlation_id, body, attempt,"
     " due_at, created_at"
@@ -115,7 +135,8 @@ def _last_sequence(connection: sqlite3.Connection, key: Key) -> int | None:
 def by_external_id(connection: sqlite3.Connection, key: Key, external_id: str) -> list[StoredPage]:
     """The pages stored for an external id, in order; none when it was never seen."""
     rows = connection.execute(
-        f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND external_id = ? ORDER BY sequence",
+        f"SELECT {_PAGE} FROM events INDEXED BY events_external WHERE {_AGGREGATE} AND external_id = ?"
+        " ORDER BY part",
         (*key, external_id),
     )
     return [StoredPage._make(row) for row in rows]
@@ -145,7 +166,9 @@ def by_provenance(connection: sqlite3.Connection, key: Key, causes: Sequence[Pro
 def by_correlation(connection: sqlite3.Connection, correlation_id: str) -> list[LoggedEvent]:
     """Every event with a correlation id, in the order they were stored."""
     rows = connection.execute(
-        f"SELECT {_LOGGED} FROM events WHERE correlation_id = ? ORDER BY position", (correlation_id,)
+        # The second condition is the index's own: without it SQLite does not see that the index serves.
+        f"SELECT {_LOGGED} FROM events WHERE correlation_id = ? AND correlation_id <> '' ORDER BY position",
+        (correlation_id,),
     )
     return [_logged(row) for row in rows]
 
@@ -169,14 +192,20 @@ def event(connection: sqlite3.Connection, key: Key, sequence: int) -> LoggedEven
 
 
 def since(
-    connection: sqlite3.Connection, position: int, limit: int, domains: Iterable[str] | None = None
+    connection: sqlite3.Connection,
+    position: int,
+    limit: int,
+    domains: Iterable[str] | None = None,
+    upto: int | None = None,
 ) -> list[LoggedEvent]:
     """Events to react to after a position in the whole store, in order; of those domains, or of all with None."""
     names = None if domains is None else list(domains)
-    where = "" if names is None else f" AND domain IN ({','.join('?' * len(names))})"
+    # The plus keeps SQLite from the index by domain, after which it would have to sort all of the domain's events.
+    where = "" if names is None else f" AND +domain IN ({','.join('?' * len(names))})"
     rows = connection.execute(
-        f"SELECT {_LOGGED} FROM events WHERE position > ? AND fan_out = 1{where} ORDER BY position LIMIT ?",
-        (position, *(names or ()), limit),
+        f"SELECT {_LOGGED} FROM events WHERE position > ? AND position <= ? AND fan_out = 1{where}"
+        " ORDER BY position LIMIT ?",
+        (position, _LAST_POSITION if upto is None else upto, *(names or ()), limit),
     )
     return [_logged(row) for row in rows]
 
@@ -199,19 +228,32 @@ def roots(
     connection: sqlite3.Connection, after: tuple[str, bytes], limit: int, domain: str | None = None
 ) -> list[tuple[str, bytes]]:
     """Domain and root of the main timeline's aggregates after one of them, in order; of one domain or of all."""
-    where = "" if domain is None else " AND domain = ?"
-    rows = connection.execute(
-        f"SELECT DISTINCT domain, root FROM events WHERE edition = '' AND (domain, root) > (?, ?){where}"
-        " ORDER BY domain, root LIMIT ?",
-        (*after, *(() if domain is None else (domain,)), limit),
-    )
-    return [(row[0], row[1]) for row in rows]
+    name, root = after
+    found: list[tuple[str, bytes]] = []
+    if domain is not None and domain != name:
+        if domain < name:
+            return []
+        name, root = domain, b""
+    following: str | None = name
+    while following is not None and len(found) < limit:
+        rows = connection.execute(
+            _ROOTS_OF_A_DOMAIN, {"domain": following, "root": root, "limit": limit - len(found)}
+        )
+        found += ((following, row[0]) for row in rows)
+        if domain is not None:
+            break
+        following = connection.execute(
+            "SELECT min(domain) FROM events WHERE domain > ?", (following,)
+        ).fetchone()[0]
+        root = b""
+    return found
 
 
 def pending_cascades(connection: sqlite3.Connection) -> list[tuple[str, Key, int]]:
     """Pages whose cascade has not ended: cascade id, aggregate, sequence."""
     rows = connection.execute(
-        "SELECT cascade_id, domain, edition, root, sequence FROM events WHERE committed = 0 ORDER BY position"
+        "SELECT cascade_id, domain, edition, root, sequence FROM events INDEXED BY events_pending"
+        " WHERE committed = 0 ORDER BY position"
     )
     return [(row[0], Key(row[1], row[2], row[3]), row[4]) for row in rows]
 
@@ -234,9 +276,9 @@ def position(connection: sqlite3.Connection, consumer: str, key: Key) -> Positio
 
 def positions(connection: sqlite3.Connection, consumer: str, parked: bool = False) -> list[Position]:
     """How far a consumer got, aggregate by aggregate; only where it is stuck with ``parked``."""
-    where = " AND parked = 1" if parked else ""
+    source = "positions INDEXED BY positions_parked WHERE parked = 1 AND" if parked else "positions WHERE"
     rows = connection.execute(
-        f"SELECT domain, edition, root, sequence, parked FROM positions WHERE consumer = ?{where}",
+        f"SELECT domain, edition, root, sequence, parked FROM {source} consumer = ?",
         (consumer,),
     )
     return [Position(consumer, Key(*row[:3]), row[3], bool(row[4])) for row in rows]
@@ -245,8 +287,8 @@ def positions(connection: sqlite3.Connection, consumer: str, parked: bool = Fals
 def projected(connection: sqlite3.Connection, key: Key, sequence: int) -> dict[str, int | None]:
     """Which projectors have taken an event in, and when where it was the last one they took of its aggregate."""
     rows = connection.execute(
-        f"SELECT consumer, sequence, updated_at FROM positions WHERE {_AGGREGATE} AND sequence >= ?"
-        " AND consumer LIKE 'projector:%' ORDER BY consumer",
+        f"SELECT positions.consumer, sequence, updated_at FROM ({_CONSUMERS}) AS known CROSS JOIN positions"
+        f" ON positions.consumer = known.consumer WHERE {_AGGREGATE} AND sequence >= ?",
         (*key, sequence),
     )
     return {row[0].removeprefix("projector:"): row[2] if row[1] == sequence else None for row in rows}

@@ -208,9 +208,9 @@ class SqliteStore:
         return await self._read(lambda connection: reads.event(connection, key, sequence))
 
     async def since(
-        self, position: int, limit: int, domains: Iterable[str] | None = None
+        self, position: int, limit: int, domains: Iterable[str] | None = None, upto: int | None = None
     ) -> "list[LoggedEvent]":
-        return await self._read(lambda connection: reads.since(connection, position, limit, domains))
+        return await self._read(lambda connection: reads.since(connection, position, limit, domains, upto))
 
     async def head(self) -> int:
         return await self._read(reads.head)

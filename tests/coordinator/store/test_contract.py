@@ -61,6 +61,15 @@ async def test_positions_grow_over_all_aggregates(store: Store) -> None:
     assert [(e.position, e.key) for e in await store.since(1, 10)] == [(2, ALICE), (3, BOB)]
 
 
+async def test_events_since_a_position_are_of_the_domains_asked_for_and_end_where_told(store: Store) -> None:
+    table = Key("table", "", b"t" * 16)
+    for key, number in ((ALICE, 0), (table, 0), (ALICE, 1), (BOB, 0), (table, 1)):
+        await store.submit([Append(key, events(number))])
+    assert [e.position for e in await store.since(1, 10, ["player"])] == [3, 4]
+    assert [e.position for e in await store.since(0, 10, ["player", "table"], upto=3)] == [1, 2, 3]
+    assert [e.position for e in await store.since(0, 1, ["table"])] == [2]
+
+
 async def test_a_taken_sequence_is_a_conflict(store: Store) -> None:
     await store.submit([Append(ALICE, events(0))])
     with pytest.raises(ConflictError) as caught:
@@ -208,6 +217,17 @@ async def test_aggregates_of_the_main_timeline_are_listed_in_pages(store: Store)
     assert first == [("player", b"a" * 16), ("player", b"b" * 16)]
     assert await store.roots(after=first[-1]) == [("table", b"t" * 16)]
     assert await store.roots(domain="table") == [("table", b"t" * 16)]
+    assert await store.roots(after=first[0], limit=1, domain="player") == [first[1]]
+    assert await store.roots(after=("table", b""), domain="player") == []
+    assert await store.roots(after=("player", b"x")) == [("table", b"t" * 16)]
+
+
+async def test_a_domain_with_nothing_but_editions_has_no_aggregates_on_the_main_timeline(
+    store: Store,
+) -> None:
+    for key in (WHAT_IF, Key("table", "", b"t" * 16)):
+        await store.submit([Append(key, events(0))])
+    assert await store.roots(limit=10) == [("table", b"t" * 16)]
 
 
 async def test_work_left_to_be_done_stays_until_it_is(store: Store) -> None:
