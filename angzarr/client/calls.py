@@ -1,6 +1,7 @@
 """How a client makes its calls: deadline, metadata, interceptors, retries, and what a failed command means."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -201,7 +202,7 @@ class _Final:
     error: ClientError
 
 
-class _Attempts(Generic[A]):
+class _Attempts(ABC, Generic[A]):
     """One call, which can be attempted several times before its deadline."""
 
     def __init__(self, calls: Calls, method: Any, call: Call) -> None:
@@ -229,8 +230,9 @@ class _Attempts(Generic[A]):
         self._calls.budget.succeeded()
         return answer
 
+    @abstractmethod
     async def _attempt(self) -> A:
-        raise NotImplementedError
+        """Make the call."""
 
     def begin(self) -> Any:
         """What the stub's method returns."""

@@ -6,6 +6,7 @@ instance's own value comes before them.
 """
 
 import datetime
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def default_factory(field: Field) -> Callable[[], Any]:
     return lambda: value
 
 
-class _Absent:
+class _Absent(ABC):
     """Base of the descriptors: in the class itself they read as betterproto's field default."""
 
     def __init__(self, field: Field) -> None:
@@ -52,8 +53,9 @@ class _Absent:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self._class_value if instance is None else self._read(instance)
 
+    @abstractmethod
     def _read(self, instance: Any) -> Any:
-        raise NotImplementedError
+        """What the absent value of an instance reads as."""
 
 
 class _Container(_Absent):

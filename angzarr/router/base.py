@@ -1,5 +1,6 @@
 """What the five runtime routers have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,7 +14,7 @@ from angzarr.router.registry import Compiled, Factory, HandlerInfo, compile_hand
 T = TypeVar("T")
 
 
-class BuiltRouter:
+class BuiltRouter(ABC):
     """A compiled table of handlers; ``Router(...).build()`` makes them.
 
     Args:
@@ -110,9 +111,9 @@ class BuiltRouter:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} handlers)"
 
+    @abstractmethod
     async def dispatch(self, request: Any) -> Any:
         """Dispatch a request of the router's kind; see the class of that kind."""
-        raise NotImplementedError
 
     async def dispatch_bytes(self, data: bytes) -> bytes:
         """``dispatch`` from the request's bytes to the answer's.

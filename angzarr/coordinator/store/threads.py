@@ -7,6 +7,7 @@ statement.
 import asyncio
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -40,7 +41,7 @@ def resolve(outcomes: Sequence[_Outcome]) -> None:
             future.set_exception(error)
 
 
-class Worker:
+class Worker(ABC):
     """A thread with a connection of its own and a queue of work.
 
     Args:
@@ -108,8 +109,9 @@ class Worker:
             # The loop is gone, and with it whoever waited.
             return
 
+    @abstractmethod
     def _work(self, connection: sqlite3.Connection, item: Any) -> bool:
-        raise NotImplementedError
+        """Do what came out of the queue; whether to go on."""
 
     def _answer(self, connection: sqlite3.Connection, future: "asyncio.Future[Any]", read: Read) -> _Outcome:
         try:
