@@ -28,7 +28,7 @@ class AdminClient(SingleServiceClient):
     @property
     def call(self) -> Any:
         """The service's methods, in snake_case."""
-        return self._stub
+        return self.stub
 
 
 @asynccontextmanager

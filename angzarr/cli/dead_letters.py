@@ -262,11 +262,11 @@ async def _one(
 async def _try(admin: AdminClient, letter: AngzarrDeadLetter, timeout: float) -> str:
     if not has_field(letter, "rejected_command"):
         return f"{letter.source_component} would be given its events again"
-    assert admin._channel is not None
+    assert admin.channel is not None
     request = SpeculateCommandHandlerRequest(
         command=letter.rejected_command, point_in_time=TemporalQuery(as_of_time=now())
     )
-    answer = await SpeculativeClient.from_channel(admin._channel).command_handler(request, timeout)
+    answer = await SpeculativeClient.from_channel(admin.channel).command_handler(request, timeout)
     events = [
         type_name_from_url(payload.type_url) for page in answer.events.pages if (payload := any_of(page))
     ]

@@ -124,7 +124,7 @@ class ReflectionClient(SingleServiceClient):
         """
         request = ServerReflectionRequest(file_by_filename=_EVERY_FILE)
         try:
-            asked = self._stub.server_reflection_info([request], timeout=timeout)
+            asked = self.stub.server_reflection_info([request], timeout=timeout)
             answers = [answer async for answer in asked]
         except ClientError as error:
             if error.is_connection_error():

@@ -104,6 +104,11 @@ class BaseClient:
         """
         return cls(channel, owns_channel=False)._retrying(checked_policy(retry), retry_commands)
 
+    @property
+    def channel(self) -> grpclib.client.Channel | None:
+        """The channel that the client's calls go through; None for a client made of stubs or of other clients."""
+        return self._channel
+
     async def close(self) -> None:
         """Close the client and the channel it owns. Closing twice is fine; a client that owns nothing stays usable."""
         if not self._owns_channel or self._channel is None:
@@ -178,7 +183,8 @@ class SingleServiceClient(BaseClient):
         return cls._composed((stub,), calls)
 
     @property
-    def _stub(self) -> Any:
+    def stub(self) -> Any:
+        """The service's methods in snake_case, as the client calls them: no retries, no interceptors."""
         return self._stubs[0]
 
 

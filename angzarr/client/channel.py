@@ -13,7 +13,7 @@ from angzarr.client import failures
 from angzarr.client.balancing import Balancer
 from angzarr.client.config import ChannelConfig
 from angzarr.client.endpoint import Endpoint, parse_endpoint
-from angzarr.client.http2 import ClientProtocol
+from angzarr.client.http2 import ClientProtocol, NotHttp2Error
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ConnectionError, InvalidArgumentError
 from angzarr.log import get_logger
@@ -75,7 +75,7 @@ class Channel(grpclib.client.Channel):
             try:
                 await self.__connect__()
             except ConnectionError as error:
-                if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                if isinstance(error.__cause__, ssl.SSLCertVerificationError | NotHttp2Error):
                     return error
                 raise
             return None
@@ -139,22 +139,34 @@ class Channel(grpclib.client.Channel):
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     async def _open(self, address: str | None = None) -> ClientProtocol:
+        protocol: ClientProtocol | None = None
         try:
             with anyio.fail_after(self.config.connect_timeout):
-                protocol = await (self._create_connection() if address is None else self._connect_to(address))
+                protocol = await self._reached(address)
+                await protocol.greeted
         except TimeoutError as error:
-            late = TimeoutError(f"no connection within {self.config.connect_timeout:g} s")
-            raise self._failed(late) from error
+            raise self._failed(self._late(protocol)) from error
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
-        assert isinstance(protocol, ClientProtocol)
-        connections = self._connections  # not self: a dropped channel must be collected, and warn
-        connections.add(protocol)
-        protocol.lost.add_done_callback(lambda _: connections.discard(protocol))
+        finally:
+            if protocol is not None and not protocol.is_greeted:
+                protocol.abort("the connection was given up")
         _log.debug("connected", endpoint=self.endpoint.text, address=address or "")
         if self.closed:
             protocol.close()
         return protocol
+
+    async def _reached(self, address: str | None) -> ClientProtocol:
+        protocol = await (self._create_connection() if address is None else self._connect_to(address))
+        assert isinstance(protocol, ClientProtocol)
+        connections = self._connections  # not self: a dropped channel must be collected, and warn
+        connections.add(protocol)
+        protocol.lost.add_done_callback(lambda _: connections.discard(protocol))
+        return protocol
+
+    def _late(self, protocol: ClientProtocol | None) -> TimeoutError:
+        where = "no connection" if protocol is None else "connected, but no HTTP/2 SETTINGS from the server"
+        return TimeoutError(f"{where} within {self.config.connect_timeout:g} s")
 
     async def _connect_to(self, address: str) -> ClientProtocol:
         name = self._config.ssl_target_name_override or self.endpoint.host

@@ -66,7 +66,7 @@ class CommandHandlerClient(SingleServiceClient):
             TransportError: TRANSPORT_ERROR, the client is closed, or the server never saw it; it was not executed.
         """
         return await self._calls.write(
-            _HANDLE_COMMAND, self._stub, request, correlation_id_of(request.command), timeout
+            _HANDLE_COMMAND, self.stub, request, correlation_id_of(request.command), timeout
         )
 
     async def handle(self, command: CommandBook, timeout: float | None = None) -> CommandResponse:
@@ -89,7 +89,7 @@ class CommandHandlerClient(SingleServiceClient):
         Args and errors are those of ``handle_command``.
         """
         return await self._calls.write(
-            _HANDLE_EVENT, self._stub, request, correlation_id_of(request.events), timeout
+            _HANDLE_EVENT, self.stub, request, correlation_id_of(request.events), timeout
         )
 
     async def handle_compensation(
@@ -100,7 +100,7 @@ class CommandHandlerClient(SingleServiceClient):
         Args and errors are those of ``handle_command``.
         """
         return await self._calls.write(
-            _HANDLE_COMPENSATION, self._stub, request, correlation_id_of(request.command), timeout
+            _HANDLE_COMPENSATION, self.stub, request, correlation_id_of(request.command), timeout
         )
 
     async def handle_sync_speculative(
@@ -116,7 +116,7 @@ class CommandHandlerClient(SingleServiceClient):
             ClientError: as ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            _HANDLE_SYNC_SPECULATIVE, self._stub, request, correlation_id_of(request.command), timeout
+            _HANDLE_SYNC_SPECULATIVE, self.stub, request, correlation_id_of(request.command), timeout
         )
 
     def _query_client(self) -> QueryClient:

@@ -45,14 +45,19 @@ class ChannelConfig:
     endpoint's. None: the endpoint's."""
 
     keepalive_time: float | None = None
-    """Seconds of silence after which the connection is probed with a ping, calls or none. None: never, because
-    servers cut off clients that ping more often than they allow (5 minutes is a common floor)."""
+    """Seconds of silence after which the connection is pinged, calls or none. None: never while there are no calls,
+    because servers cut off clients that ping more often than they allow (5 minutes is a common floor)."""
 
     keepalive_timeout: float = 10.0
     """Seconds to wait for the answer to a ping before the connection counts as dead."""
 
+    probe_after: float | None = 20.0
+    """Seconds of silence, while calls wait, after which the connection is pinged, so that a call without a timeout does
+    not wait for ever on a connection that is dead: it fails ``keepalive_timeout`` later. Pinged again only after the
+    server has sent something for a call, or 5 minutes, which every gRPC server allows. None: never."""
+
     connect_timeout: float = 10.0
-    """Seconds for one attempt to open a connection, TLS included."""
+    """Seconds for one attempt to open a connection: TCP, TLS, and the server's first word (its HTTP/2 SETTINGS)."""
 
     max_message_bytes: int = 10 * 1024 * 1024
     """Largest message in either direction, in bytes; RESOURCE_EXHAUSTED above. 10 MiB is what coordinators take."""
@@ -101,7 +106,7 @@ class ChannelConfig:
             isinstance(self.circuit_breaker, BreakerConfig | None),
             "a BreakerConfig or None",
         )
-        for name in ("keepalive_time", "timeout"):
+        for name in ("keepalive_time", "probe_after", "timeout"):
             self._check(
                 name,
                 getattr(self, name) is None or _positive(getattr(self, name)),

@@ -30,7 +30,7 @@ class EventStreamClient(SingleServiceClient):
                 resumed: events in between would be lost unseen.
         """
         books = self._calls.stream(
-            _SUBSCRIBE, self._stub, EventStreamFilter(correlation_id=correlation_id), correlation_id, timeout
+            _SUBSCRIBE, self.stub, EventStreamFilter(correlation_id=correlation_id), correlation_id, timeout
         )
         try:
             async for book in books:

@@ -71,7 +71,7 @@ class CircuitOpenError(ConnectionError):
 
 
 class NotSentError(GRPCError):
-    """The call failed on this side before anything was sent."""
+    """The call failed before all of it was sent, so that the server cannot have executed it."""
 
 
 class NoAnswerError(GRPCError):
@@ -106,13 +106,28 @@ def no_answer(status: Status, text: str) -> NoAnswerError:
     return _noted(NoAnswerError(grpclib.GRPCError(status, text)))
 
 
-def stream_reset(code: int) -> ClientError:
-    """The server cut the stream off with an HTTP/2 error code."""
+def unsent(error: GRPCError) -> NotSentError:
+    """A status that came before all of the request was sent."""
+    return _noted(
+        NotSentError(
+            error.status(),
+            code=error.code,
+            details=error.details,
+            current_events=error.current_events,
+            metadata=error.metadata,
+            retry_delay=error.retry_delay,
+        )
+    )
+
+
+def stream_reset(code: int, *, sent: bool) -> ClientError:
+    """The server cut the stream off with an HTTP/2 error code, the request having been sent to its end or not."""
     name = code.name if isinstance(code, ErrorCodes) else str(code)
     if code == ErrorCodes.REFUSED_STREAM:
         return never_reached(f"stream refused by the server: {name}")
     status = _FROM_RESET.get(ErrorCodes(code)) if isinstance(code, ErrorCodes) else None
-    return no_answer(status or Status.INTERNAL, f"stream reset by the server: {name}")
+    make = no_answer if sent else not_sent
+    return make(status or Status.INTERNAL, f"stream reset by the server: {name}")
 
 
 def from_http_status(status: str) -> NoAnswerError:

@@ -4,7 +4,7 @@
 * Before the server has said how many streams it takes at once, not more than 100 are opened: servers built on h2
   drop a connection that opens more than they announce.
 * Frames grpclib does not know are ignored instead of killing the connection.
-* Keepalive pings find dead connections, which are aborted, not politely closed.
+* Pings find dead connections, which are aborted, not politely closed.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from typing import Any, cast
 
 from grpclib.client import Handler
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, _set_nodelay
+from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol, _set_nodelay
 from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset, WindowUpdated
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
-from hyperframe.frame import GoAwayFrame
 
 from angzarr.client import failures
 from angzarr.client.config import ChannelConfig
 from angzarr.client.lean import LeanConnection
+from angzarr.client.liveness import Liveness
+from angzarr.client.stock import StockConnection
 from angzarr.client.streams import CallStream
+from angzarr.client.writing import ClientConnection
 from angzarr.log import get_logger
 
 _WINDOWS = Configuration().__for_client__()
@@ -38,19 +38,32 @@ _UNLIMITED = 2**32 - 1
 _log = get_logger(__name__)
 
 
+class NotHttp2Error(OSError):
+    """What listens there speaks another protocol."""
+
+
 class Processor(EventsProcessor):
     """Hands the connection's events to its streams."""
 
     draining: bool = False
-    _introduced = False
+    connection: ClientConnection
 
-    def __init__(self, handler: AbstractHandler, connection: Connection) -> None:
+    def __init__(
+        self,
+        handler: AbstractHandler,
+        connection: ClientConnection,
+        greeted: "asyncio.Future[None]",
+        liveness: Liveness,
+    ) -> None:
         super().__init__(handler, connection)
         self._strangers = 0
+        self._greeted = greeted
+        self._liveness = liveness
 
     def register(self, stream: Any) -> Callable[[], None]:
         self._strangers += not isinstance(stream, CallStream)
         release = super().register(stream)
+        self._liveness.call_began()
         return lambda: self._released(release)
 
     def _released(self, release: Callable[[], None]) -> None:
@@ -77,16 +90,17 @@ class Processor(EventsProcessor):
 
     def process_remote_settings_changed(self, event: RemoteSettingsChanged) -> None:
         super().process_remote_settings_changed(event)
-        if not self._introduced:
-            self._introduced = True
+        if not self._greeted.done():
+            self._greeted.set_result(None)
             if SettingCodes.MAX_CONCURRENT_STREAMS not in event.changed_settings:
-                _let_open(self.connection._connection, _UNLIMITED)
+                http2: Any = self.connection._connection
+                http2.let_open(_UNLIMITED)
         self.connection.stream_close_waiter.set()
 
     def process_stream_reset(self, event: StreamReset) -> None:
         stream: Any = self.streams.get(event.stream_id)
         if isinstance(stream, CallStream) and event.remote_reset:
-            stream.fail(failures.stream_reset(event.error_code or 0))
+            stream.was_reset(event.error_code or 0)
             self.connection.streams_failed += 1
         else:
             super().process_stream_reset(event)
@@ -104,6 +118,12 @@ class Processor(EventsProcessor):
         if not self.streams:
             self.close("GOAWAY from the server")
 
+    def refuse(self, error: OSError) -> None:
+        """Tell whoever waits for the connection to open that it will not."""
+        if not self._greeted.done():
+            self._greeted.set_exception(error)
+            self._greeted.exception()  # nobody need wait for it
+
     @staticmethod
     def _give_up(stream: Any, reason: str) -> None:
         if isinstance(stream, CallStream):
@@ -113,6 +133,7 @@ class Processor(EventsProcessor):
 
     def close(self, reason: str = "Connection closed") -> None:
         super().close(reason)
+        self.refuse(OSError(reason))
         self.connection.write_ready.set()
         self.connection.stream_close_waiter.set()
 
@@ -127,15 +148,13 @@ class ClientProtocol(H2Protocol):
 
     def __init__(self, config: ChannelConfig, h2_config: H2Configuration) -> None:
         super().__init__(Handler(), _WINDOWS, h2_config)
-        self._keepalive_time = config.keepalive_time
-        self._keepalive_timeout = config.keepalive_timeout
         self._lean = config.http2 == "lean"
-        self._timer: asyncio.TimerHandle | None = None
-        self._pinged = 0.0
         self._writing = False
         self._first = b""
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self.heard: float = self._loop.time()
+        self.liveness: Liveness = Liveness(config, self)
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -143,25 +162,39 @@ class ClientProtocol(H2Protocol):
         """Whether new calls can be opened on it."""
         return not cast("Handler", self.handler).connection_lost and not self.connection.is_closing()
 
+    @property
+    def is_greeted(self) -> bool:
+        """Whether the server has sent its settings."""
+        return self.greeted.done() and not self.greeted.cancelled() and self.greeted.exception() is None
+
+    @property
+    def calls(self) -> int:
+        """How many calls are under way."""
+        return len(self.processor.streams)
+
+    @property
+    def answers(self) -> int:
+        """A number that grows with everything the server sends for calls."""
+        connection = self.connection
+        return connection.data_received + connection.streams_succeeded + connection.streams_failed
+
     def connection_made(self, transport: BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        _set_nodelay(transport.get_extra_info("socket"))
+        window = _WINDOWS.http2_stream_window_size
+        http2: Any
         if self._lean:
-            lean: Any = LeanConnection(_WINDOWS.http2_stream_window_size, _BEFORE_SETTINGS)
-            lean.initiate_connection()
-            _set_nodelay(transport.get_extra_info("socket"))
-            self.connection: Connection = Connection(lean, self._transport, config=self.config)
-            self.connection.flush()
+            http2 = LeanConnection(window, _BEFORE_SETTINGS)
+            http2.initiate_connection()
         else:
-            super().connection_made(transport)
-            # h2 takes a GOAWAY for the end of the connection and refuses every frame after it.
-            self.connection._connection._frame_dispatch_table[GoAwayFrame] = _goaway_event
-            _let_open(self.connection._connection, _BEFORE_SETTINGS)
-        self.processor: Processor = Processor(self.handler, self.connection)
-        if self._keepalive_time is not None:
-            self._timer = self._loop.call_later(self._keepalive_time, self._keep_alive)
+            http2 = StockConnection(self.h2_config, window, _BEFORE_SETTINGS)
+        self.connection: ClientConnection = ClientConnection(http2, self._transport, config=self.config)
+        self.connection.flush()
+        self.processor: Processor = Processor(self.handler, self.connection, self.greeted, self.liveness)
+        self.liveness.begin()
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self.heard = self._loop.time()
         if len(self._first) < _FRAME_HEADER and not self._greeted(data):
             return
         try:
@@ -182,12 +215,13 @@ class ClientProtocol(H2Protocol):
         settings, stream = self._first[3:4], self._first[5:9]
         if settings in (b"", b"\x04") and not any(stream):
             return True
-        self.abort(f"the server does not speak HTTP/2, it begins with {self._first!r}")
+        reason = f"the server does not speak HTTP/2, it begins with {self._first!r}"
+        self.processor.refuse(NotHttp2Error(reason))
+        self.abort(reason)
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.liveness.end()
         self.processor.close(f"connection lost: {exc}" if exc else "connection lost: closed by the server")
         if not self.lost.done():
             self.lost.set_result(None)
@@ -223,45 +257,7 @@ class ClientProtocol(H2Protocol):
         self.processor.close(reason)
         self._transport.abort()
 
-    def _keep_alive(self) -> None:
-        assert self._keepalive_time is not None
-        now = self._loop.time()
-        unanswered = self._pinged > self._heard
-        if unanswered and now - self._pinged >= self._keepalive_timeout:
-            _log.warning("keepalive_failed", timeout=self._keepalive_timeout)
-            self.abort(f"keepalive: no answer to a ping within {self._keepalive_timeout:g} s")
-            return
-        if not unanswered and now - self._heard >= self._keepalive_time:
-            self._pinged = now
-            self.connection._connection.ping(struct.pack("!Q", int(now * 1e6)))
-            self.connection.flush()
-        due = (
-            self._pinged + self._keepalive_timeout - now
-            if self._pinged > self._heard
-            else self._keepalive_time
-        )
-        self._timer = self._loop.call_later(min(due, self._keepalive_time), self._keep_alive)
-
-
-def _goaway_event(frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
-    event = ConnectionTerminated()
-    event.error_code = _known(frame.error_code)
-    event.last_stream_id = frame.last_stream_id
-    event.additional_data = frame.additional_data or None
-    return [], [event]
-
-
-def _let_open(connection: H2Connection | LeanConnection, streams: int) -> None:
-    """Set how many streams may be open at once, as if the server had said so."""
-    if isinstance(connection, LeanConnection):
-        connection.max_concurrent_streams = streams
-    else:
-        connection.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
-        connection.remote_settings.acknowledge()
-
-
-def _known(code: int) -> Any:
-    try:
-        return ErrorCodes(code)
-    except ValueError:
-        return code
+    def ping(self, now: float) -> None:
+        """Ask the server for a sign of life."""
+        self.connection._connection.ping(struct.pack("!Q", int(now * 1e6)))
+        self.connection.flush()

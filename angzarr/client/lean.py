@@ -40,6 +40,10 @@ class LeanConnection(Receiver):
         self._encoder = RequestEncoder()
         self.state_machine: _Open = _Open()
 
+    def let_open(self, streams: int) -> None:
+        """Set how many streams may be open at once, as if the server had said so."""
+        self.max_concurrent_streams = streams
+
     def initiate_connection(self) -> None:
         """Send the preface, our settings, and room for answers on the connection."""
         self._out += frames.PREFACE

@@ -31,7 +31,7 @@ class ProcessManagerClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            _HANDLE, self._stub, request, correlation_id_of(request.trigger), timeout
+            _HANDLE, self.stub, request, correlation_id_of(request.trigger), timeout
         )
 
     async def handle_speculative(
@@ -42,5 +42,5 @@ class ProcessManagerClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            _HANDLE_SPECULATIVE, self._stub, request, correlation_id_of(request.request.trigger), timeout
+            _HANDLE_SPECULATIVE, self.stub, request, correlation_id_of(request.request.trigger), timeout
         )

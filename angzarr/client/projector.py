@@ -29,7 +29,7 @@ class ProjectorClient(SingleServiceClient):
 
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
-        await self._calls.write(_HANDLE, self._stub, book, correlation_id_of(book), timeout)
+        await self._calls.write(_HANDLE, self.stub, book, correlation_id_of(book), timeout)
 
     async def handle_sync(self, request: EventRequest, timeout: float | None = None) -> Projection:
         """Give the projectors events, and wait for what they make of them.
@@ -37,7 +37,7 @@ class ProjectorClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            _HANDLE_SYNC, self._stub, request, correlation_id_of(request.events), timeout
+            _HANDLE_SYNC, self.stub, request, correlation_id_of(request.events), timeout
         )
 
     async def handle_speculative(
@@ -48,5 +48,5 @@ class ProjectorClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            _HANDLE_SPECULATIVE, self._stub, request, correlation_id_of(request.events), timeout
+            _HANDLE_SPECULATIVE, self.stub, request, correlation_id_of(request.events), timeout
         )

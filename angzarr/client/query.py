@@ -43,7 +43,7 @@ class QueryClient(SingleServiceClient):
             ConnectionError: CONNECTION_FAILED, no connection could be made.
             TransportError: TRANSPORT_ERROR, the connection broke, or the client is closed.
         """
-        return await self._calls.read(_GET_EVENT_BOOK, self._stub, query, correlation_id_of(query), timeout)
+        return await self._calls.read(_GET_EVENT_BOOK, self.stub, query, correlation_id_of(query), timeout)
 
     async def get_events(
         self, query: Query, timeout: float | None = None, *, max_books: int | None = None
@@ -69,7 +69,7 @@ class QueryClient(SingleServiceClient):
         Args and errors are those of ``get_events``.
         """
         count = 0
-        books = self._calls.stream(_GET_EVENTS, self._stub, query, correlation_id_of(query), timeout)
+        books = self._calls.stream(_GET_EVENTS, self.stub, query, correlation_id_of(query), timeout)
         try:
             async for book in books:
                 count += 1
@@ -84,7 +84,7 @@ class QueryClient(SingleServiceClient):
 
         Args and errors are those of ``get_event_book``.
         """
-        roots = self._calls.stream(_GET_AGGREGATE_ROOTS, self._stub, Empty(), "", timeout)
+        roots = self._calls.stream(_GET_AGGREGATE_ROOTS, self.stub, Empty(), "", timeout)
         try:
             async for root in roots:
                 yield root
@@ -103,7 +103,7 @@ class QueryClient(SingleServiceClient):
         Raises:
             ClientError: as ``get_event_book``.
         """
-        books = self._calls.stream(_SYNCHRONIZE, self._stub, queries, "", timeout)
+        books = self._calls.stream(_SYNCHRONIZE, self.stub, queries, "", timeout)
         try:
             async for book in books:
                 yield book

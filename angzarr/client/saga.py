@@ -22,7 +22,7 @@ class SagaClient(SingleServiceClient):
         Args and errors are those of ``CommandHandlerClient.handle_command``.
         """
         return await self._calls.write(
-            _EXECUTE, self._stub, request, correlation_id_of(request.source), timeout
+            _EXECUTE, self.stub, request, correlation_id_of(request.source), timeout
         )
 
     async def execute_speculative(
@@ -33,5 +33,5 @@ class SagaClient(SingleServiceClient):
         Args and errors are those of ``QueryClient.get_event_book``.
         """
         return await self._calls.read(
-            _EXECUTE_SPECULATIVE, self._stub, request, correlation_id_of(request.request.source), timeout
+            _EXECUTE_SPECULATIVE, self.stub, request, correlation_id_of(request.request.source), timeout
         )

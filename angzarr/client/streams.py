@@ -16,6 +16,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
 from angzarr.client import failures
+from angzarr.client.writing import ClientConnection
 from angzarr.errors import ClientError
 
 _PREFIX = 5
@@ -42,6 +43,7 @@ class CallStream:
         self._body = bytearray()
         self._wanted = _PREFIX
         self._unacknowledged = 0
+        self._batch: int | None = None
         self.id: int = 0
         self.ended: bool = False
         self.waits_for_window: bool = False
@@ -77,8 +79,20 @@ class CallStream:
         self.ended = True
         self.set()
 
+    @property
+    def sent(self) -> bool:
+        """Whether the whole request may have reached the server; otherwise it certainly was not executed."""
+        if self._batch is None:
+            return False
+        connection = self._protocol.connection
+        return not isinstance(connection, ClientConnection) or self._batch < connection.batch
+
     def __terminated__(self, reason: str) -> None:
-        self.fail(failures.transport_error(reason) if self.id else failures.never_reached(reason))
+        self.fail(failures.transport_error(reason) if self.sent else failures.never_reached(reason))
+
+    def was_reset(self, code: int) -> None:
+        """The server has cut the stream off."""
+        self.fail(failures.stream_reset(code, sent=self.sent))
 
     def fail(self, error: ClientError) -> None:
         """End the call with an error, unless it has ended already."""
@@ -91,8 +105,8 @@ class CallStream:
         self._timer = self._loop.call_at(deadline, self._expire, seconds)
 
     def _expire(self, seconds: float) -> None:
-        text = f"no answer within {seconds:g} s"
-        make = failures.no_answer if self.id else failures.not_sent
+        text = f"no answer within {seconds:.3g} s"
+        make = failures.no_answer if self.sent else failures.not_sent
         self.fail(make(Status.DEADLINE_EXCEEDED, text))
 
     async def open(self, headers: list[tuple[str, str]], data: bytes | None, *, end: bool) -> None:
@@ -168,6 +182,8 @@ class CallStream:
                 break
             h2.send_data(self.id, data[at : at + size], end_stream=end and at + size == total)
             at += size
+        if at == total:
+            self._batch = getattr(self._protocol.connection, "batch", 0)
         return at - start
 
     def _can_send(self) -> bool:
@@ -176,7 +192,9 @@ class CallStream:
         return not self.ended
 
     def _window_open(self) -> bool:
-        return self.ended or self._protocol.connection._connection.local_flow_control_window(self.id) > 0
+        if self.ended or self._failure is not None:  # HTTP/2 knows no window of a stream that is over
+            return True
+        return self._protocol.connection._connection.local_flow_control_window(self.id) > 0
 
     async def finished(self) -> None:
         """Wait until the server has ended its side of the stream."""

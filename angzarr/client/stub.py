@@ -99,7 +99,7 @@ class _Method:
                 return await self.channel.__connect__()
         except TimeoutError as error:
             raise failures.not_sent(
-                Status.DEADLINE_EXCEEDED, f"no connection within {timeout:g} s"
+                Status.DEADLINE_EXCEEDED, f"no connection within {timeout:.3g} s"
             ) from error
         except OSError as error:
             raise ConnectionError(
@@ -264,7 +264,7 @@ def check_status(stream: CallStream) -> None:
     """
     error = failures.from_trailers(stream.trailers if stream.trailers is not None else stream.headers or ())
     if error is not None:
-        raise error from error.status()
+        raise (error if stream.sent else failures.unsent(error)) from error.status()
 
 
 def _timeout_header(deadline: float) -> str:

@@ -175,7 +175,7 @@ async def test_what_is_no_request_is_refused() -> None:
     async with serving(QUERIES) as endpoint, QueryClient.connect(endpoint) as client:
         with pytest.raises(InvalidArgumentError, match="invalid argument"):
             await client._calls.read(
-                Method.of(EVENT_QUERY, "GetEventBook", EventBook), client._stub, Cover(), "", None
+                Method.of(EVENT_QUERY, "GetEventBook", EventBook), client.stub, Cover(), "", None
             )
 
 
