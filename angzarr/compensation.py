@@ -153,12 +153,21 @@ def delegate_to_framework(reason: str, options: DelegationOptions | None = None)
 
 
 def emit_compensation_events(event_book: EventBook) -> BusinessResponse:
-    """Answer a rejection with events that undo what was done; they are stored, no system event is made."""
+    """Answer a rejection with events that undo what was done; they are stored, no system event is made.
+
+    Args:
+        event_book: the events; those without a sequence get the next ones.
+    """
     return BusinessResponse(events=event_book)
 
 
 def pm_delegate_to_framework(reason: str, options: DelegationOptions | None = None) -> PMRevocationResponse:
-    """As ``delegate_to_framework``, for process managers."""
+    """As ``delegate_to_framework``, for process managers.
+
+    Args:
+        reason: why, for people.
+        options: what it is to do; by default a system event and nothing else.
+    """
     return PMRevocationResponse(_revocation(reason, options))
 
 
@@ -169,8 +178,8 @@ def pm_emit_compensation_events(
 
     Args:
         process_events: the events to record.
-        also_emit_system_event: publish SagaCompensationFailed as well.
-        reason: why, for that system event.
+        also_emit_system_event: publish SagaCompensationFailed as well; not by default.
+        reason: why, for that system event; ``""`` by default.
     """
     revocation = RevocationResponse(emit_system_revocation=also_emit_system_event, reason=reason)
     return PMRevocationResponse(revocation, process_events)

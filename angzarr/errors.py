@@ -196,7 +196,7 @@ class OutcomeUnknownError(GRPCError):
 
 
 class InvalidArgumentError(ClientError):
-    """An argument makes no sense; ``code`` and ``details`` say which and why."""
+    """An argument makes no sense (INVALID_ARGUMENT, or a code of its own); ``code`` and ``details`` say why."""
 
     def __init__(
         self,
@@ -253,21 +253,39 @@ class CommandRejectedError(ClientError):
     def precondition_failed(
         code: str, message: str, details: Mapping[str, Any] | None = None
     ) -> "CommandRejectedError":
-        """The aggregate's state forbids the command."""
+        """The aggregate's state forbids the command: FAILED_PRECONDITION.
+
+        Args:
+            code: SCREAMING_SNAKE identifier of the rule, such as ``"INSUFFICIENT_FUNDS"``.
+            message: static text for people.
+            details: context of the refusal; values travel as text. None (the default) for none.
+        """
         return CommandRejectedError(message, "FAILED_PRECONDITION", code=code, details=details)
 
     @staticmethod
     def invalid_argument(
         code: str, message: str, details: Mapping[str, Any] | None = None
     ) -> "CommandRejectedError":
-        """The command itself is wrong; no state would accept it."""
+        """The command itself is wrong; no state would accept it: INVALID_ARGUMENT.
+
+        Args:
+            code: SCREAMING_SNAKE identifier of the rule, such as ``"INSUFFICIENT_FUNDS"``.
+            message: static text for people.
+            details: context of the refusal; values travel as text. None (the default) for none.
+        """
         return CommandRejectedError(message, "INVALID_ARGUMENT", code=code, details=details)
 
     @staticmethod
     def not_found(
         code: str, message: str, details: Mapping[str, Any] | None = None
     ) -> "CommandRejectedError":
-        """What the command is about does not exist."""
+        """What the command is about does not exist: NOT_FOUND.
+
+        Args:
+            code: SCREAMING_SNAKE identifier of the rule, such as ``"INSUFFICIENT_FUNDS"``.
+            message: static text for people.
+            details: context of the refusal; values travel as text. None (the default) for none.
+        """
         return CommandRejectedError(message, "NOT_FOUND", code=code, details=details)
 
     def is_not_found(self) -> bool:
@@ -338,6 +356,7 @@ class DecodeError(ValueError):
 
     Attributes:
         path: where in the message, such as ``pages[3].event.value``; ``""`` for the message itself.
+        reason: what is wrong there.
     """
 
     def __init__(self, message: str, path: str = "") -> None:
@@ -347,7 +366,12 @@ class DecodeError(ValueError):
 
 
 class EncodeError(ValueError):
-    """A field holds a value that its type cannot carry; ``path`` names it as ``Class.field``."""
+    """A field holds a value that its type cannot carry.
+
+    Attributes:
+        path: the field, as ``Class.field``.
+        reason: what is wrong with its value.
+    """
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message)

@@ -26,7 +26,7 @@ def require_exists(exists: bool, context: str) -> None:
 
     Args:
         exists: the caller's own idea of existence, such as ``bool(state.name)``.
-        context: what it is about; travels in the details.
+        context: what it is about; travels in the details under ``context``.
 
     Raises:
         CommandRejectedError: NOT_FOUND with code ENTITY_NOT_FOUND.
@@ -39,6 +39,10 @@ def require_exists(exists: bool, context: str) -> None:
 
 def require_not_exists(exists: bool, context: str) -> None:
     """Require that the aggregate does not exist yet.
+
+    Args:
+        exists: the caller's own idea of existence, such as ``bool(state.name)``.
+        context: what it is about; travels in the details under ``context``.
 
     Raises:
         CommandRejectedError: FAILED_PRECONDITION with code ENTITY_ALREADY_EXISTS.
@@ -60,6 +64,10 @@ def _reject_argument(code: str, field_name: str, predicate: str) -> NoReturn:
 def require_positive(value: Numeric, field_name: str) -> None:
     """Require a value above zero.
 
+    Args:
+        value: the number; NaN is refused.
+        field_name: what it is called; travels in the details under ``field``.
+
     Raises:
         CommandRejectedError: INVALID_ARGUMENT with code VALUE_NOT_POSITIVE.
     """
@@ -69,6 +77,10 @@ def require_positive(value: Numeric, field_name: str) -> None:
 
 def require_non_negative(value: Numeric, field_name: str) -> None:
     """Require a value of zero or more.
+
+    Args:
+        value: the number; NaN is refused.
+        field_name: what it is called; travels in the details under ``field``.
 
     Raises:
         CommandRejectedError: INVALID_ARGUMENT with code VALUE_NOT_NON_NEGATIVE.
@@ -80,6 +92,10 @@ def require_non_negative(value: Numeric, field_name: str) -> None:
 def require_not_empty(items: Sequence[object] | None, field_name: str) -> None:
     """Require at least one element.
 
+    Args:
+        items: a sequence, or None, which is empty.
+        field_name: what it is called; travels in the details under ``field``.
+
     Raises:
         CommandRejectedError: INVALID_ARGUMENT with code COLLECTION_EMPTY.
     """
@@ -89,6 +105,10 @@ def require_not_empty(items: Sequence[object] | None, field_name: str) -> None:
 
 def require_not_empty_str(value: str | None, field_name: str) -> None:
     """Require a text that is not empty.
+
+    Args:
+        value: the text, or None, which is empty; white space counts as text.
+        field_name: what it is called; travels in the details under ``field``.
 
     Raises:
         CommandRejectedError: INVALID_ARGUMENT with code VALUE_EMPTY.
@@ -104,6 +124,11 @@ def _reject_status(code: str, context: str, predicate: str) -> NoReturn:
 def require_status(actual: object, expected: object, context: str) -> None:
     """Require the status to be the expected one.
 
+    Args:
+        actual: the status as it is.
+        expected: what it must be equal to.
+        context: what it is about; travels in the details under ``context``.
+
     Raises:
         CommandRejectedError: FAILED_PRECONDITION with code STATUS_MISMATCH.
     """
@@ -113,6 +138,11 @@ def require_status(actual: object, expected: object, context: str) -> None:
 
 def require_status_not(actual: object, forbidden: object, context: str) -> None:
     """Require the status to be any but the forbidden one.
+
+    Args:
+        actual: the status as it is.
+        forbidden: what it must not be equal to.
+        context: what it is about; travels in the details under ``context``.
 
     Raises:
         CommandRejectedError: FAILED_PRECONDITION with code STATUS_FORBIDDEN.
