@@ -15,10 +15,12 @@ from angzarr.coordinator.errors import (
     StoreFullError,
     StoreOpenError,
 )
+from angzarr.coordinator.health import ComponentHealth
 from angzarr.coordinator.store import StoreConfig
 
 __all__ = [
     "CommandConfig",
+    "ComponentHealth",
     "ConflictError",
     "CoordinatorConfig",
     "EmbeddedCoordinator",

@@ -6,6 +6,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, causality
+from angzarr.coordinator.health import HealthMonitor
 from angzarr.coordinator.letters import ID, DeadLetters
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.services import Metadata, answered, failing_cleanly
@@ -13,8 +14,10 @@ from angzarr.coordinator.store import Store
 from angzarr.messages import AngzarrDeadLetter, Empty, root_uuid_of
 from angzarr.messages.admin import (
     Cause,
+    Component,
     DeadLetterRequest,
     ExplainRequest,
+    ListComponentsResponse,
     ListDeadLettersRequest,
     ListDeadLettersResponse,
     ListProjectorsResponse,
@@ -32,12 +35,16 @@ class AdminService:
         store: its store.
         letters: its dead letters.
         projections: its projectors.
+        health: how its components are.
     """
 
-    def __init__(self, store: Store, letters: DeadLetters, projections: Projections) -> None:
+    def __init__(
+        self, store: Store, letters: DeadLetters, projections: Projections, health: HealthMonitor
+    ) -> None:
         self._store = store
         self._letters = letters
         self._projections = projections
+        self._health = health
 
     async def list_dead_letters(
         self, request: ListDeadLettersRequest, timeout: float | None = None, metadata: Metadata = None
@@ -97,6 +104,18 @@ class AdminService:
                     parked=len(await self._letters.list(None, name)),
                 )
                 for name, subscription in self._projections.subscriptions.items()
+            ]
+        )
+
+    async def list_components(
+        self, request: Empty | None = None, timeout: float | None = None, metadata: Metadata = None
+    ) -> ListComponentsResponse:
+        """ListComponents."""
+        found = await answered(self._health.look(), timeout)
+        return ListComponentsResponse(
+            components=[
+                Component(kind=one.kind, name=one.name, endpoint=one.endpoint, problem=one.problem)
+                for one in found
             ]
         )
 

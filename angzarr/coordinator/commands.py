@@ -279,8 +279,7 @@ def causes_of(pages: Sequence[CommandPage], origin: Origin) -> tuple[Provenance,
         index = origin.command_index + number
         if has_field(page.header, "angzarr_deferred"):
             cause = provenance_of(page.header.angzarr_deferred, origin.component, index)
-        if cause is None and origin.cause is not None:
-            cause = origin.cause._replace(command_index=index)
+        cause = origin.caused(cause, index)
         if cause is None:
             break
         causes.append(cause)

@@ -45,11 +45,12 @@ class Origin:
     Attributes:
         component: the saga or process manager.
         command_index: which of its commands this is, over all pages of its answer.
-        cause: what caused it, for pages whose header does not say.
+        cause: what caused it, for pages whose header does not say, or says ``stamped``.
         with_commit: what is to be stored in the same transaction as the command's events.
         flow: how it runs; None for the request's own.
         fresh: whether it is sent for the first time, so that only a conflict makes looking for an earlier delivery
             worth while.
+        stamped: what the headers say that were filled in for the sender.
     """
 
     component: str = ""
@@ -58,6 +59,17 @@ class Origin:
     with_commit: "tuple[Operation, ...]" = ()
     flow: Flow | None = None
     fresh: bool = False
+    stamped: "Provenance | None" = None
+
+    def caused(self, said: "Provenance | None", index: int) -> "Provenance | None":
+        """What caused a page, given what its header says.
+
+        Args:
+            said: what the header says, or None.
+            index: number of the page among all that the sender sent.
+        """
+        ours = said is None or (self.stamped is not None and said[:4] == self.stamped[:4])
+        return self.cause._replace(command_index=index) if ours and self.cause is not None else said
 
 
 CLIENT = Origin()

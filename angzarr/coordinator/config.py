@@ -51,6 +51,19 @@ class ReactionConfig:
     read_ahead: int = 20_000
     """Events that are read ahead of what a projector has taken in; bounds memory while it catches up."""
 
+    patience: float = 60.0
+    """Seconds that a business server in another process may be out of reach before ``attempts`` counts: a restart of it
+    costs no dead letters. Its reactions go on as soon as a health check finds it again."""
+
+    health_interval: float = 5.0
+    """Seconds between health checks of business servers in other processes, and looks at the projectors' progress."""
+
+    health_timeout: float = 2.0
+    """Seconds a health check may take."""
+
+    stalled_after: float = 30.0
+    """Seconds a projector may stay where it is, with events to take in, before its health says so."""
+
     escalation_webhook: str = ""
     """URL that an escalated revocation is posted to as JSON; none by default."""
 

@@ -26,7 +26,8 @@ from angzarr.coordinator.assembly import (
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.handlers import Components, ProjectorEndpoint
-from angzarr.coordinator.listening import listen, server_for
+from angzarr.coordinator.health import ComponentHealth
+from angzarr.coordinator.listening import health_of, listen, server_for
 from angzarr.coordinator.runtime import Runtime
 from angzarr.coordinator.store import MEMORY, SqliteStore, Store
 from angzarr.coordinator.store.records import MAIN, Key
@@ -125,11 +126,14 @@ class EmbeddedCoordinator:
         await runtime.start()
         for endpoint in remotes(self.components):
             stack.push_async_callback(endpoint.close)
+        health = None
         if self._uds_base is not None or self._tcp is not None:
+            health = await health_of(runtime.services, self.components.names)
             self._server = await stack.enter_async_context(
-                await server_for(runtime.services, self.config.serving)
+                await server_for(runtime.services, health, self.config.serving)
             )
             await listen(self._server, self.components.domains, self._uds_base, self._tcp)
+        runtime.watch_health(health)
         self._runtime = runtime
 
     async def _close_store(self) -> None:
@@ -293,6 +297,10 @@ class EmbeddedCoordinator:
             SettleTimeout: something is not done; its text is a table, its ``pending`` the rows.
         """
         await self.runtime.following.settle(timeout, correlation_id)
+
+    async def health(self) -> list[ComponentHealth]:
+        """Look at every component now: which business servers can be reached, which projectors get on."""
+        return await self.runtime.health.look()
 
     async def serve_forever(self) -> None:
         """Wait until cancelled, or until SIGTERM or SIGINT arrives; leaving the block then stops gracefully."""

@@ -163,8 +163,7 @@ def markers(pages: Sequence[EventPage], origin: Origin) -> tuple[str, tuple[Prov
     cause = None
     if has_field(header, "angzarr_deferred"):
         cause = provenance_of(header.angzarr_deferred, origin.component, origin.command_index)
-    if cause is None:
-        cause = origin.cause
+    cause = origin.caused(cause, origin.command_index)
     return external_id, () if cause is None else (cause,)
 
 

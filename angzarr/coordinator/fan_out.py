@@ -10,10 +10,12 @@ from grpclib import GRPCError
 
 from angzarr.coordinator import dead_letters, wire
 from angzarr.coordinator.cascade import Cascade, ChainStoppedError, Failure, too_deep
+from angzarr.coordinator.cases import notification
 from angzarr.coordinator.commands import command_type
 from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.errors import Pending, SettleTimeout
-from angzarr.coordinator.rejections import notification
+from angzarr.coordinator.reactions import belonging
+from angzarr.coordinator.sending import REJECTION
 from angzarr.coordinator.steps import Done, FailedError, Item
 from angzarr.coordinator.store.records import Dequeue, Operation
 from angzarr.coordinator.two_phase import TwoPhase
@@ -150,6 +152,10 @@ class Following:
 
     async def _leave(self, queue: "deque[Item]", flow: Flow) -> None:
         rest = [item for item in queue if item.row.id in self._reactions.claimed]
+        if flow.errors == CascadeErrorMode.CASCADE_ERROR_COMPENSATE:
+            # Whoever caused what was refused hears of it all the same.
+            self._let_go([item for item in rest if item.row.kind == REJECTION])
+            rest = [item for item in rest if item.row.kind != REJECTION]
         if rest and flow.errors == CascadeErrorMode.CASCADE_ERROR_COMPENSATE:
             # What caused them is taken back.
             self._reactions.release(rest)
@@ -186,10 +192,12 @@ class Following:
             if done.commit is not None:
                 await self.finish(done.commit)
             return
-        while queue and queue[0].row.kind == "rejection":
+        while queue and queue[0].row.kind == REJECTION:
             told = await self._step(queue.popleft(), flow, cascade)
             if told is None:
                 continue
+            if told.rejection is not None:
+                await self._stop_chain(item, queue)
             queue.extendleft(reversed(told.following))
             if told.commit is not None:
                 await self.finish(told.commit)
@@ -202,6 +210,11 @@ class Following:
             )
             await self._engine.store.submit([dead_letters.letter_row(letter)])
         self._count(Failure(item.row.component, domain, done.rejection), flow, cascade)
+
+    async def _stop_chain(self, item: Item, queue: "deque[Item]") -> None:
+        rest = belonging(queue, item)
+        self._reactions.release(rest)
+        await self._reactions.drop(queue, rest)
 
     def _count(self, failure: Failure, flow: Flow, cascade: Cascade) -> None:
         cascade.failures.append(failure)

@@ -129,3 +129,9 @@ class Components:
         return tuple(
             sorted({*self.command_handlers, *(manager.pm_domain for manager in self.process_managers)})
         )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every domain, saga, process manager and projector, sorted."""
+        names = [one.name for one in self.sagas] + [one.name for one in self.process_managers]
+        return tuple(sorted({*self.domains, *names, *(one.name for one in self.projectors)}))

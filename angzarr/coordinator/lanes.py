@@ -59,6 +59,11 @@ class Lanes(Generic[K]):
             timer.cancel()
         self.wake(lane)
 
+    def rouse_all(self) -> None:
+        """What the lanes rest for may be over: let every one that rests try again."""
+        for lane in list(self._resting):
+            self.rouse(lane)
+
     def close(self) -> None:
         """Start nothing any more."""
         self.closed = True

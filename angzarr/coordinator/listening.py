@@ -18,13 +18,21 @@ _OUR_OWN = (
 )
 
 
-async def server_for(services: Sequence[tuple[Service, object]], config: ServingConfig) -> GrpcServer:
+async def health_of(services: Sequence[tuple[Service, object]], names: Iterable[str]) -> HealthService:
+    """The health of a coordinator whose services are there: it as a whole, each service, and what else has a name."""
+    known = [name for service, _ in services for name in (service.full_name, service.short_name)]
+    health = HealthService(["", *known, *names])
+    for name in health.names:
+        await health.set(name, SERVING)
+    return health
+
+
+async def server_for(
+    services: Sequence[tuple[Service, object]], health: HealthService, config: ServingConfig
+) -> GrpcServer:
     """A server of the coordinator's services, with health and reflection, listening nowhere yet."""
     options = ServerOptions(max_message_bytes=config.max_message_bytes, grace=config.grace)
     names = [service.full_name for service, _ in services]
-    health = HealthService(["", *names, *(service.short_name for service, _ in services)])
-    for name in health.names:
-        await health.set(name, SERVING)
     reflection = ReflectionService([*names, *_OUR_OWN])
     return GrpcServer(
         served(services, config.max_details_bytes), background=[health, reflection], options=options

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from grpclib import GRPCError
-from grpclib.const import Status
 
 from angzarr.coordinator.commits import ASYNC, Commit, Flow
 from angzarr.coordinator.engine import (
@@ -19,6 +18,7 @@ from angzarr.coordinator.engine import (
 )
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
+from angzarr.coordinator.remote import UnreachableError
 from angzarr.coordinator.sending import (
     COMMAND,
     FACT,
@@ -28,6 +28,7 @@ from angzarr.coordinator.sending import (
     cascade_id_of,
     rows_of,
     trigger_body,
+    unpack_body,
 )
 from angzarr.coordinator.stepping import Steps
 from angzarr.coordinator.steps import FailedError, Item, Lane
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TRANSIENT = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED})
-_HOPELESS = frozenset({Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED, Status.NOT_FOUND})
 _log = get_logger(__name__)
 
 
@@ -142,6 +141,10 @@ class Reactions:
         """Start nothing any more."""
         self._lanes.close()
 
+    def go_on(self) -> None:
+        """What failed for want of a business server may be tried again at once."""
+        self._lanes.rouse_all()
+
     # The lanes
 
     async def _run_lane(self, lane: Lane) -> float | None:
@@ -172,9 +175,12 @@ class Reactions:
 
     async def _stop_chain(self, item: Item, queue: deque[Item]) -> None:
         """The source of a rejection said abort: what its reaction has still to send is not sent."""
-        rest = [one for one in queue if one.row.kind in {COMMAND, FACT} and _same_trigger(one, item)]
-        await self._engine.store.submit([Dequeue(one.row.id) for one in rest])
-        for one in rest:
+        await self.drop(queue, belonging(queue, item))
+
+    async def drop(self, queue: deque[Item], items: Sequence[Item]) -> None:
+        """Take steps out of a queue, not to be done at all."""
+        await self._engine.store.submit([Dequeue(one.row.id) for one in items])
+        for one in items:
             queue.remove(one)
 
     async def _finish(self, commit: Commit) -> None:
@@ -183,6 +189,13 @@ class Reactions:
             await self.finish_cascade(commit)
         except GRPCError as error:
             _log.warning("reaction_not_finished", domain=commit.key.domain, error=error.message)
+
+    def _waits(self, item: Item, failure: FailedError) -> bool:
+        """Whether it failed for want of a business server that has not been away for long."""
+        if item.failing_since is None:
+            item.failing_since = _now()
+        away = isinstance(failure.error, UnreachableError)
+        return away and _now() - item.failing_since < self._config.patience
 
     async def _failed(self, queue: deque[Item], item: Item, failure: FailedError) -> float | None:
         item.started_at = None
@@ -193,7 +206,8 @@ class Reactions:
             )
             return self._config.max_delay
         item.attempt += 1
-        if failure.hopeless or item.attempt >= self._config.attempts:
+        waits = self._waits(item, failure)
+        if failure.hopeless or (item.attempt >= self._config.attempts and not waits):
             await self.steps.give_up(item, failure.error)
             queue.popleft()
             next_run = self._next(item.lane, queue)
@@ -219,8 +233,28 @@ class Reactions:
         return pause
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def belonging(queue: Iterable[Item], rejection: Item) -> list[Item]:
+    """What a reaction has still to send, apart from what it answered to a rejection."""
+    return [
+        one
+        for one in queue
+        if one.row.kind in {COMMAND, FACT}
+        and one.row.component == rejection.row.component
+        and _same_trigger(one, rejection)
+        and not unpack_body(one.row.body)[0].get("of_rejection")
+    ]
+
+
 def _same_trigger(one: Item, other: Item) -> bool:
-    return (one.row.sequence, one.row.last_sequence) == (other.row.sequence, other.row.last_sequence)
+    return (one.row.key, one.row.sequence, one.row.last_sequence) == (
+        other.row.key,
+        other.row.sequence,
+        other.row.last_sequence,
+    )
 
 
 async def _nothing_to_settle(cascade_id: str) -> None:

@@ -1,146 +1,195 @@
 """Telling a source that what it caused was refused, and what its answer leads to."""
 
+import base64
 import json
 import urllib.request
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
+import betterproto
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import books, dead_letters
-from angzarr.coordinator.checks import SAGA_FAILURES_DOMAIN
+from angzarr import codec
+from angzarr.coordinator import books
+from angzarr.coordinator.cases import Case, is_for
 from angzarr.coordinator.commands import command_type
-from angzarr.coordinator.commits import Flow, Origin
-from angzarr.coordinator.engine import Engine, commit_of, new_events
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
-from angzarr.coordinator.handlers import SagaComponent
+from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
 from angzarr.coordinator.sending import (
     PROCESS_MANAGER,
     REJECTION,
     SAGA,
     Sender,
-    cause_of,
+    addressed,
     deliveries,
     follow_up,
     pack_body,
     unpack_body,
 )
-from angzarr.coordinator.steps import Done, FailedError, Item, process_root
-from angzarr.coordinator.store.records import MAIN, Dequeue, Key, Operation, Provenance
+from angzarr.coordinator.steps import Done, FailedError, Item, is_the_stores, may_pass, process_root
+from angzarr.coordinator.store.records import Enqueue, Key, Operation
 from angzarr.log import get_logger
 from angzarr.messages import (
-    AngzarrDeferredSequence,
     BusinessResponse,
     CommandBook,
-    CommandPage,
-    CommandRequest,
     Cover,
     EventBook,
     EventPage,
-    MergeStrategy,
     Notification,
     PageHeader,
-    RejectionNotification,
+    ProcessManagerHandleResponse,
     RevocationResponse,
-    SagaCompensationFailed,
     SagaHandleRequest,
     has_field,
     now,
     pack,
-    unpack,
 )
+from angzarr.router.rejections import carried
 
 if TYPE_CHECKING:
+    from angzarr.coordinator.commits import Flow
     from angzarr.coordinator.speculation import CompensationPipeline
     from angzarr.coordinator.stepping import Steps
+
+M = TypeVar("M", bound=betterproto.Message)
 
 _AFTER_REJECTION = 10_000
 _log = get_logger(__name__)
 
 
 class Rejections:
-    """Delivers rejections to their sources and carries out what the sources answer."""
+    """Delivers rejections to their sources and carries out what the sources answer.
+
+    A rejection is a row of the outbox. What a saga or process manager says of it beside commands and events (a
+    revocation, a notification for somebody else) becomes a row of its own, so that a crash in between loses none.
+    """
 
     def __init__(self, engine: Engine, compensation: "CompensationPipeline") -> None:
         self._engine = engine
         self._compensation = compensation
 
     async def tell(
-        self,
-        steps: "Steps",
-        item: "Item",
-        rejected: CommandBook,
-        meta: dict[str, Any],
-        flow: Flow,
-    ) -> "Done":
-        """Tell the source of a rejected command, which is a process manager's or an aggregate's."""
-        reason, cause = meta["reason"], cause_of(meta, item.row.component)
-        source = source_of(rejected, cause, item.row.correlation_id)
-        notice = notification(source, rejected, reason)
-        manager = steps.manager(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
+        self, steps: "Steps", item: Item, rejected: CommandBook, meta: dict[str, Any], flow: "Flow"
+    ) -> Done:
+        """Do one row: tell whoever is to hear of a rejected command, or carry out what it said.
+
+        Args:
+            steps: what calls components and stores what they answer.
+            item: the row.
+            rejected: the refused command.
+            meta: what the row's body says beside it.
+            flow: how what it causes runs.
+        """
+        case = Case.of(self._engine, item, rejected, meta, flow)
+        manager = steps.managers.get(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
+        if "verdict" in meta:
+            return await self._carry_out(steps, case, _read(BusinessResponse, meta["verdict"]), manager)
+        if "notice" in meta:
+            return await self._forward_for_saga(steps, case, _read(Notification, meta["notice"]))
         if manager is not None:
-            return await self._tell_manager(steps, item, manager, notice, rejected, cause)
+            return await self._tell_manager(steps, case, manager, case.notice())
         saga = steps.sagas.get(item.row.component)
         if saga is not None and "asked" not in meta and _rejected_key(rejected) in saga.rejected:
-            return await self._tell_saga(steps, item, saga, notice, meta)
-        case = Case(
-            self._engine, item, rejected, reason, source, cause, flow, handled=meta.get("asked", False)
-        )
-        return await self._tell_aggregate(case, notice, upstream=False)
+            return await self._tell_saga(steps, case, saga, meta)
+        return await self._tell_aggregate(steps, case, case.notice())
 
-    async def _tell_saga(
-        self, steps: "Steps", item: "Item", saga: SagaComponent, notice: Notification, meta: dict[str, Any]
-    ) -> "Done":
-        """Tell a saga that wants to hear of it; its source is told afterwards."""
-        trigger = _trigger(notice, notice.cover, item.row.last_sequence)
-        answer = await steps.ask(item, "Saga", saga.endpoint.handle(SagaHandleRequest(source=trigger)))
-        sender = Sender(saga.name, SAGA, notice.cover, item.row.last_sequence)
-        sent = deliveries(
-            item.row, sender, answer.commands, answer.events, _AFTER_REJECTION * (1 + meta["index"])
-        )
-        _, data = unpack_body(item.row.body)
-        again = follow_up(REJECTION, item.row, pack_body({**meta, "asked": bool(sent)}, data))
-        return await steps.supersede(item, [again, *sent])
+    async def _tell_saga(self, steps: "Steps", case: Case, saga: SagaComponent, meta: dict[str, Any]) -> Done:
+        """Tell a saga that wants to hear of it; its source is told afterwards, unless the saga says what to tell it."""
+        item = case.item
+        trigger = _trigger(case.notice(), case.source, item.row.last_sequence)
+        try:
+            answer = await steps.ask(item, "Saga", saga.endpoint.handle(SagaHandleRequest(source=trigger)))
+        except FailedError as failure:
+            if may_pass(failure.error):
+                raise
+            _log.warning("saga_rejection_failed", component=saga.name, error=failure.error.message)
+            return await steps.supersede(item, [_again(item, meta, asked=False)])
+        facts, verdict = carried(answer.events)
+        sender = Sender(saga.name, SAGA, case.source, item.row.last_sequence)
+        index = _AFTER_REJECTION * (1 + meta["index"])
+        facts = [addressed(fact, case.source) for fact in facts if fact.pages]
+        sent = deliveries(item.row, sender, answer.commands, facts, index, of_rejection=True)
+        rows = []
+        if verdict.revocation is not None:
+            rows.append(_verdict(item, meta, BusinessResponse(revocation=verdict.revocation)))
+        if verdict.notification is not None:
+            rows.append(_again(item, meta, asked=bool(sent), notice=_text(verdict.notification)))
+        if verdict.notification is None or not is_for(verdict.notification, case.source):
+            rows.append(_again(item, meta, asked=bool(sent or rows)))
+        return await steps.supersede(item, [*rows, *sent])
 
     async def _tell_manager(
         self,
         steps: "Steps",
-        item: "Item",
-        manager: Any,
+        case: Case,
+        manager: ProcessManagerComponent,
         notice: Notification,
-        rejected: CommandBook,
-        cause: Provenance,
-    ) -> "Done":
-        process = Key(manager.pm_domain, item.row.key.edition, process_root(item.row.correlation_id))
-        source = books.cover_of(process, item.row.correlation_id)
-        trigger = _trigger(notice, source, cause.sequence)
-        own_cause = cause._replace(component=f"{manager.name}!rejected")
+        *,
+        upstream: bool = False,
+    ) -> Done:
+        item = case.item
+        case = case.seen_by(_process_of(manager, item))
+        meta, _ = unpack_body(item.row.body)
+        trigger = _trigger(notice, case.source, case.cause.sequence)
+
+        def verdicts(answer: ProcessManagerHandleResponse) -> list[Enqueue]:
+            answer.facts, said = carried(answer.facts)
+            answer.facts = [addressed(fact, case.source) for fact in answer.facts if fact.pages]
+            rows = []
+            if said.revocation is not None:
+                rows.append(_verdict(item, meta, BusinessResponse(revocation=said.revocation)))
+            if said.notification is not None and not upstream:
+                rows.append(_verdict(item, meta, BusinessResponse(notification=said.notification)))
+            return rows
+
         for _ in range(self._engine.config.commands.attempts):
             try:
-                done = await steps.advance(item, manager, trigger, cause=own_cause, keep_unanswered=True)
+                done = await steps.advance(
+                    item,
+                    manager,
+                    trigger,
+                    cause=case.told,
+                    verdicts=verdicts,
+                    first_index=_AFTER_REJECTION * (1 + meta["index"]),
+                )
             except ConflictError:
                 continue
-            if done.commit is None and not done.following:
-                case = Case(self._engine, item, rejected, notice_reason(notice), source, own_cause, Flow())
+            except FailedError as failure:
+                if may_pass(failure.error) or failure.patient:
+                    raise
+                await case.emit_system_revocation(failure.error.message or failure.error.status.name)
+                return Done()
+            if done.unanswered:
                 await case.emit_system_revocation("the process manager did not compensate")
             return done
-        raise _writers_keep_writing(item)
+        raise case.crowded_out()
 
-    async def _tell_aggregate(self, case: "Case", notice: Notification, *, upstream: bool) -> "Done":
+    async def _tell_aggregate(
+        self, steps: "Steps", case: Case, notice: Notification, *, upstream: bool = False
+    ) -> Done:
         try:
-            answer = await self._compensation.handle(
-                CommandRequest(command=compensating(case, notice)), case.origin()
-            )
+            answer = await self._compensation.handle(case.compensating(notice), case.origin())
         except GRPCError as error:
-            if error.status is Status.UNAVAILABLE:
-                raise FailedError(error) from error
+            if may_pass(error):
+                raise FailedError(error, patient=is_the_stores(error)) from error
             await case.unanswered(error.message or error.status.name)
             return Done()
-        return await self._carry_out(case, answer, upstream)
+        if has_field(answer, "notification") and upstream:
+            await case.emit_system_revocation("the notification was forwarded once already")
+            return Done()
+        return await self._carry_out(steps, case, answer, None)
 
-    async def _carry_out(self, case: "Case", answer: BusinessResponse, upstream: bool) -> "Done":
+    async def _carry_out(
+        self,
+        steps: "Steps",
+        case: Case,
+        answer: BusinessResponse,
+        manager: ProcessManagerComponent | None,
+    ) -> Done:
+        if manager is not None:
+            case = case.seen_by(_process_of(manager, case.item))
         if has_field(answer, "events") and answer.events.pages:
             await case.done()
         elif has_field(answer, "revocation"):
@@ -148,16 +197,30 @@ class Rejections:
             if answer.revocation.abort:
                 text = f"Compensation aborted the chain: {answer.revocation.reason or case.reason}"
                 return Done(rejection=GRPCError(Status.ABORTED, text))
-        elif has_field(answer, "notification") and not upstream:
-            onward = case.forwarded(answer.notification)
-            if onward is not None:
-                return await self._tell_aggregate(onward, answer.notification, upstream=True)
-            await case.emit_system_revocation("the notification names no aggregate to forward it to")
+        elif has_field(answer, "notification"):
+            return await self._forward(
+                steps, await case.forwarded(answer.notification), case, answer.notification
+            )
         else:
             await case.unanswered("the source did not compensate")
         return Done()
 
-    async def _revoke(self, case: "Case", revocation: RevocationResponse) -> None:
+    async def _forward_for_saga(self, steps: "Steps", case: Case, notice: Notification) -> Done:
+        """A saga's notification goes to the aggregate it names, else to the saga's source."""
+        onward = case if is_for(notice, case.source) else await case.forwarded(notice)
+        return await self._forward(steps, onward, case, notice)
+
+    async def _forward(self, steps: "Steps", onward: Case | None, case: Case, notice: Notification) -> Done:
+        if onward is None:
+            await case.emit_system_revocation("the notification names no aggregate to forward it to")
+            return Done()
+        notice = onward.completed(notice)
+        above = steps.manager_of(onward.source.domain)
+        if above is not None:
+            return await self._tell_manager(steps, onward, above, notice, upstream=True)
+        return await self._tell_aggregate(steps, onward, notice, upstream=True)
+
+    async def _revoke(self, case: Case, revocation: RevocationResponse) -> None:
         reason = revocation.reason or case.reason
         operations: list[Operation] = []
         if revocation.send_to_dead_letter_queue:
@@ -169,7 +232,7 @@ class Rejections:
         else:
             await case.done(operations)
 
-    async def _escalate(self, case: "Case", reason: str) -> None:
+    async def _escalate(self, case: Case, reason: str) -> None:
         facts = {
             "component": case.item.row.component,
             "source_domain": case.source.domain,
@@ -184,111 +247,9 @@ class Rejections:
             await anyio.to_thread.run_sync(_post, url, facts)
 
 
-class Case:
-    """One rejected command and what belongs to it."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        item: "Item",
-        rejected: CommandBook,
-        reason: str,
-        source: Cover,
-        cause: Provenance,
-        flow: Flow,
-        *,
-        handled: bool = False,
-    ) -> None:
-        self._engine = engine
-        self._handled = handled
-        self.item = item
-        self.rejected = rejected
-        self.reason = reason
-        self.source = source
-        self.cause = cause
-        self.flow = flow
-
-    def origin(self) -> Origin:
-        """The compensation's own provenance, and the row that its events remove."""
-        return Origin(
-            f"{self.cause.component}!rejected",
-            self.cause.command_index,
-            self.cause._replace(component=f"{self.cause.component}!rejected"),
-            (Dequeue(self.item.row.id),),
-            self.flow,
-        )
-
-    def forwarded(self, notice: Notification) -> "Case | None":
-        """The same case for the aggregate that a notification names; None when it names none."""
-        if not notice.cover.domain or len(notice.cover.root.value) != 16:
-            return None
-        cause = self.cause._replace(component=f"{self.cause.component}!forwarded")
-        return Case(self._engine, self.item, self.rejected, self.reason, notice.cover, cause, self.flow)
-
-    def dead_letter(self, reason: str) -> Operation:
-        """The rejected command as a dead letter."""
-        return dead_letters.letter_row(
-            dead_letters.of_command(
-                self.rejected, self.item.row.component, "saga", reason, self.item.attempt + 1
-            )
-        )
-
-    async def done(self, also: Sequence[Operation] = ()) -> None:
-        """The rejection is dealt with."""
-        await self._engine.store.submit([Dequeue(self.item.row.id), *also])
-
-    async def unanswered(self, why: str) -> None:
-        """The source does nothing about it: a failure, unless the saga itself has dealt with it."""
-        if self._handled:
-            await self.done()
-        else:
-            await self.emit_system_revocation(why)
-
-    async def emit_system_revocation(self, why: str, also: Sequence[Operation] = ()) -> None:
-        """Publish SagaCompensationFailed in the domain of saga failures, once."""
-        source = books.key_of(self.source)
-        key = Key(SAGA_FAILURES_DOMAIN, MAIN, source.root)
-        failure = SagaCompensationFailed(
-            triggering_aggregate=self.source,
-            triggering_event_sequence=self.cause.sequence,
-            rejection_reason=self.reason,
-            compensation_failure_reason=why,
-            rejected_command=self.rejected,
-            occurred_at=now(),
-        )
-        rest = [Dequeue(self.item.row.id), *also]
-        for _ in range(self._engine.config.commands.attempts):
-            try:
-                return await self._publish(key, failure, rest)
-            except ConflictError as error:
-                if error.on == "provenance":
-                    await self.done(also)
-                    return None
-        raise _writers_keep_writing(self.item)
-
-    async def _publish(self, key: Key, failure: SagaCompensationFailed, rest: Sequence[Operation]) -> None:
-        engine = self._engine
-        async with engine.locks.hold(key):
-            history = await engine.load(key, Cover())
-            sequence = history.next_sequence
-            page = EventPage(header=PageHeader(sequence=sequence), event=pack(failure), created_at=now())
-            book = EventBook(cover=books.cover_of(key, self.item.row.correlation_id), pages=[page])
-            commit = commit_of(key, book, sequence, Flow())
-            rows = new_events(
-                commit.stored,
-                correlation_id=self.item.row.correlation_id,
-                causes=(self.cause._replace(component=f"{self.cause.component}!failed"),),
-            )
-            await engine.store_events(history, commit, rows, None, rest)
-
-
-def source_of(rejected: CommandBook, cause: Provenance, correlation_id: str) -> Cover:
-    """Whose event led to a rejected command: as its header says, else as its sender does."""
-    header = rejected.pages[0].header if rejected.pages else PageHeader()
-    if has_field(header, "angzarr_deferred") and header.angzarr_deferred.source.domain:
-        key = books.key_of(header.angzarr_deferred.source)
-    else:
-        key = Key(cause.domain, cause.edition, cause.root)
+def _process_of(manager: ProcessManagerComponent, item: Item) -> Cover:
+    correlation_id = item.row.correlation_id
+    key = Key(manager.pm_domain, item.row.key.edition, process_root(correlation_id))
     return books.cover_of(key, correlation_id)
 
 
@@ -301,30 +262,24 @@ def _rejected_key(rejected: CommandBook) -> tuple[str, str]:
     return rejected.cover.domain, command_type(rejected).rpartition(".")[2]
 
 
-def notification(source: Cover, rejected: CommandBook, reason: str) -> Notification:
-    """What a source is told of a rejected command."""
-    payload = pack(RejectionNotification(rejected_command=rejected, rejection_reason=reason))
-    return Notification(cover=source, payload=payload, sent_at=now())
+def _again(item: Item, meta: dict[str, Any], *, asked: bool, **more: Any) -> Enqueue:
+    """The same rejection, to be told to the next in turn."""
+    _, data = unpack_body(item.row.body)
+    return follow_up(REJECTION, item.row, pack_body({**meta, "asked": asked, **more}, data))
 
 
-def notice_reason(notice: Notification) -> str:
-    """The reason inside a rejection notification."""
-    return unpack(notice.payload, RejectionNotification).rejection_reason
+def _verdict(item: Item, meta: dict[str, Any], answer: BusinessResponse) -> Enqueue:
+    """What a component said of a rejection, to be carried out."""
+    _, data = unpack_body(item.row.body)
+    return follow_up(REJECTION, item.row, pack_body({**meta, "verdict": _text(answer)}, data))
 
 
-def compensating(case: Case, notice: Notification) -> CommandBook:
-    """The command that carries a notification to the aggregate it is for."""
-    deferred = AngzarrDeferredSequence(source=case.source, source_seq=case.cause.sequence)
-    page = CommandPage(
-        header=PageHeader(angzarr_deferred=deferred),
-        merge_strategy=MergeStrategy.MERGE_COMMUTATIVE,
-        command=pack(notice),
-    )
-    return CommandBook(cover=case.source, pages=[page])
+def _text(message: betterproto.Message) -> str:
+    return base64.b64encode(codec.encode(message)).decode()
 
 
-def _writers_keep_writing(item: "Item") -> Exception:
-    return FailedError(GRPCError(Status.ABORTED, f"Other writers keep writing, {item.row.component!r} waits"))
+def _read(cls: type[M], text: str) -> M:
+    return codec.decode(cls, base64.b64decode(text))
 
 
 def _post(url: str, facts: dict[str, str]) -> None:

@@ -8,6 +8,8 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr import errors
+from angzarr._gen.grpc.health.v1 import HealthCheckRequest, HealthCheckResponse
+from angzarr.client import failures
 from angzarr.client.channel import Channel
 from angzarr.client.endpoint import parse_endpoint
 from angzarr.client.stub import ChannelStub
@@ -26,20 +28,37 @@ from angzarr.messages import (
     UpcastRequest,
     UpcastResponse,
 )
-from angzarr.messages.services import COMMAND_HANDLER, PROCESS_MANAGER, PROJECTOR, SAGA, UPCASTER, Service
+from angzarr.messages.services import (
+    COMMAND_HANDLER,
+    PROCESS_MANAGER,
+    PROJECTOR,
+    SAGA,
+    UPCASTER,
+    Service,
+    service,
+)
+from angzarr.server.health import SERVING, ServingStatus
 
 _ATTEMPTS = 3
 _FIRST_PAUSE = 0.05
+_HEALTH = service("grpc.health.v1.Health", Check=(HealthCheckRequest, HealthCheckResponse))
+
+
+class UnreachableError(GRPCError):
+    """UNAVAILABLE, because a business server could not be reached: nobody has looked at the request."""
 
 
 class Remote:
     """One service of a server in another process. Connects at the first call, and again after a break.
 
-    Handlers only decide, so a call that found no server is simply made again, a few times.
+    Handlers only decide, so a call that found no server, or none that would take it, is simply made again, a few times.
 
     Args:
         endpoint: where it is, as clients take it.
         service: which of its services.
+
+    Attributes:
+        failure: why it could not be reached when it was last tried; ``""`` when it could, or has not been tried.
 
     Raises:
         InvalidArgumentError: ENDPOINT_INVALID_URI.
@@ -49,41 +68,89 @@ class Remote:
         self._endpoint = parse_endpoint(endpoint)
         self._service = service
         self._channel: Channel | None = None
-        self._stub: Any = None
+        self._stubs: dict[str, ChannelStub] = {}
+        self.failure: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._endpoint.text
 
     async def close(self) -> None:
         """Close the connection."""
         channel, self._channel = self._channel, None
+        self._stubs.clear()
         if channel is not None:
             await channel.aclose()
+
+    def _stub(self, service: Service) -> Any:
+        stub = self._stubs.get(service.full_name)
+        if stub is None:
+            self._channel = self._channel or Channel(self._endpoint)
+            stub = self._stubs[service.full_name] = ChannelStub(self._channel, service)
+        return stub
 
     async def call(self, method: Callable[[Any], Any], request: Any) -> Any:
         """Call a method of the stub.
 
         Raises:
-            GRPCError: the server's own, unchanged; UNAVAILABLE, it cannot be reached.
+            GRPCError: the server's own, unchanged.
+            UnreachableError: it cannot be reached.
         """
-        if self._channel is None:
-            self._channel = Channel(self._endpoint)
-            self._stub = ChannelStub(self._channel, self._service)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await method(self._stub)(request)
-            except errors.GRPCError as error:
-                status = error.status()
-                raise GRPCError(status.status, status.message, status.details) from error
-            except (errors.ConnectionError, errors.TransportError) as error:
-                if attempt == _ATTEMPTS:
-                    raise self._unreachable(error) from error
+                answer = await method(self._stub(self._service))(request)
+                self.failure = ""
+                return answer
+            except errors.ClientError as error:
+                if not failures.is_retryable(error) or attempt == _ATTEMPTS:
+                    raise self._failed(error) from error
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    def _unreachable(self, error: errors.ClientError) -> GRPCError:
-        cause = error.details.get("cause") or error.cause or error.message
-        return GRPCError(
+    def _failed(self, error: errors.ClientError) -> GRPCError:
+        lost = not isinstance(error, errors.GRPCError) or isinstance(error, _LOST)
+        if not (lost and error.is_connection_error()):
+            self.failure = ""
+            return _as_it_came(error)
+        self.failure = _reason(error)
+        return UnreachableError(
             Status.UNAVAILABLE,
-            f"{self._service.short_name} at {self._endpoint.text} cannot be reached: {cause}; is it running?",
+            f"{self._service.short_name} at {self.address} cannot be reached: {self.failure};"
+            " start it, or correct the endpoint; nothing was stored",
         )
+
+    async def check(self) -> str:
+        """Ask for the server's health; answers what is wrong with it, ``""`` for nothing.
+
+        A server without a health service is well when it can be reached.
+        """
+        try:
+            answer: HealthCheckResponse = await self._stub(_HEALTH).check(HealthCheckRequest())
+        except errors.ClientError as error:
+            unserved = isinstance(error, errors.GRPCError) and error.grpc_code in _REACHED
+            self.failure = "" if unserved else _reason(error)
+        else:
+            said = ServingStatus(int(answer.status))
+            self.failure = "" if said == SERVING else f"its health service says {said.name}"
+        return self.failure
+
+
+_LOST = (failures.NoAnswerError, failures.NotSentError)
+_REACHED = frozenset({Status.UNIMPLEMENTED, Status.NOT_FOUND})
+
+
+def _as_it_came(error: errors.ClientError) -> GRPCError:
+    if not isinstance(error, errors.GRPCError):
+        return GRPCError(Status.INTERNAL, str(error))
+    status = error.status()
+    return GRPCError(status.status, status.message, status.details)
+
+
+def _reason(error: errors.ClientError) -> str:
+    if isinstance(error, errors.GRPCError):
+        return f"{error.grpc_code.name}: {error.grpc_details}"
+    return str(error.details.get("cause") or error.cause or error.message)
 
 
 class RemoteHandler(Remote):

@@ -13,6 +13,7 @@ from angzarr.coordinator.component_services import (
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.facts import FactPipeline
 from angzarr.coordinator.fan_out import Following
+from angzarr.coordinator.health import HealthMonitor
 from angzarr.coordinator.letters import DeadLetters
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.queries import Queries
@@ -32,6 +33,7 @@ from angzarr.messages.services import (
     SAGA_COORDINATOR,
     Service,
 )
+from angzarr.server.health import HealthService
 
 
 class Runtime:
@@ -66,13 +68,27 @@ class Runtime:
         )
         self.projectors: ProjectorCoordinatorService = ProjectorCoordinatorService(engine, self.projections)
         self.event_stream: EventStreamService = EventStreamService(self.streams)
-        self.admin: AdminService = AdminService(engine.store, self.letters, self.projections)
+        self.health: HealthMonitor = HealthMonitor(
+            engine.components, engine.store, self.projections, engine.config.reactions, self._go_on
+        )
+        self.admin: AdminService = AdminService(engine.store, self.letters, self.projections, self.health)
+        self._group = group
 
     async def start(self) -> None:
         """Take up what an earlier process left."""
         await self.following.two_phase.revoke_all()
         await self.projections.start()
         await self.reactions.recover()
+
+    def watch_health(self, service: HealthService | None) -> None:
+        """Look after business servers and projectors, and let ``service`` know."""
+        self.health.service = service
+        self._group.start_soon(self.health.watch)
+
+    def _go_on(self) -> None:
+        self.reactions.go_on()
+        for subscription in self.projections.subscriptions.values():
+            subscription.go_on()
 
     def stop(self) -> None:
         """Start nothing any more."""

@@ -35,18 +35,25 @@ class Sender:
         kind: SAGA or PROCESS_MANAGER.
         source: cover that rejections go back to.
         source_seq: sequence of the triggering event.
+        known_by: the provenance of what is sent, where source and sequence would not tell it apart.
     """
 
     name: str
     kind: str
     source: Cover
     source_seq: int
+    known_by: Provenance | None = None
+
+    @property
+    def stamped(self) -> Provenance:
+        """What the deferred headers that are filled in say."""
+        key = books.key_of(self.source)
+        return Provenance(key.edition, key.domain, key.root, self.source_seq, self.name)
 
     @property
     def cause(self) -> Provenance:
         """The provenance of what is sent."""
-        key = books.key_of(self.source)
-        return Provenance(key.edition, key.domain, key.root, self.source_seq, self.name)
+        return self.stamped if self.known_by is None else self.known_by._replace(component=self.name)
 
 
 def prepared_command(book: CommandBook, sender: Sender, correlation_id: str) -> CommandBook:
@@ -74,6 +81,14 @@ def _address(cover: Cover, source: Cover, correlation_id: str) -> None:
         cover.correlation_id = correlation_id
 
 
+def addressed(book: EventBook, source: Cover) -> EventBook:
+    """A fact that answers a rejection without saying whom it is for: it is for the source."""
+    if not has_field(book, "cover") or not book.cover.domain:
+        book = clone(book)
+        book.cover = clone(source)
+    return book
+
+
 def _header(header: PageHeader, sender: Sender) -> PageHeader:
     if has_field(header, "sequence"):
         return header
@@ -89,30 +104,48 @@ def deliveries(
     commands: Sequence[CommandBook],
     facts: Sequence[EventBook],
     first_index: int = 0,
+    *,
+    of_rejection: bool = False,
 ) -> list[Enqueue]:
-    """The work that remains after an answer: its commands in order, then its facts."""
+    """The work that remains after an answer: its commands in order, then its facts.
+
+    Args:
+        trigger: the row that was answered.
+        sender: who answered.
+        commands: its commands.
+        facts: its facts.
+        first_index: number of the first of them.
+        of_rejection: whether a rejection was answered, so that an abort of the reaction leaves them be.
+    """
     index = first_index
     rows = []
     for command in commands:
         book = prepared_command(command, sender, trigger.correlation_id)
-        rows.append(_delivery(COMMAND, trigger, sender, index, codec.encode(CommandRequest(command=book))))
+        data = codec.encode(CommandRequest(command=book))
+        rows.append(_delivery(COMMAND, trigger, sender, index, data, of_rejection))
         index += max(len(book.pages), 1)
     for fact in facts:
         request = EventRequest(
             events=prepared_fact(fact, sender, trigger.correlation_id), route_to_handler=True
         )
-        rows.append(_delivery(FACT, trigger, sender, index, codec.encode(request)))
+        rows.append(_delivery(FACT, trigger, sender, index, codec.encode(request), of_rejection))
         index += 1
     return rows
 
 
-def _delivery(kind: str, trigger: OutboxRow, sender: Sender, index: int, data: bytes) -> Enqueue:
-    meta = {
+def _delivery(
+    kind: str, trigger: OutboxRow, sender: Sender, index: int, data: bytes, of_rejection: bool
+) -> Enqueue:
+    meta: dict[str, Any] = {
         "index": index,
         "kind": sender.kind,
         "cause": _cause(sender.cause),
         "cascade": cascade_id_of(trigger),
     }
+    if sender.known_by is not None:
+        meta["stamped"] = _cause(sender.stamped)
+    if of_rejection:
+        meta["of_rejection"] = True
     return follow_up(kind, trigger, pack_body(meta, data))
 
 
@@ -127,8 +160,17 @@ def _cause(cause: Provenance) -> list[Any]:
 
 def cause_of(meta: dict[str, Any], component: str) -> Provenance:
     """The provenance that a delivery's body carries."""
-    edition, domain, root, sequence = meta["cause"]
-    return Provenance(edition, domain, bytes.fromhex(root), sequence, component, meta["index"])
+    return _provenance(meta["cause"], component, meta["index"])
+
+
+def stamped_of(meta: dict[str, Any], component: str) -> Provenance:
+    """What the headers of a delivery say of its cause, where they were filled in."""
+    return _provenance(meta.get("stamped", meta["cause"]), component, meta["index"])
+
+
+def _provenance(cause: list[Any], component: str, index: int) -> Provenance:
+    edition, domain, root, sequence = cause
+    return Provenance(edition, domain, bytes.fromhex(root), sequence, component, index)
 
 
 def pack_body(meta: dict[str, Any], data: bytes = b"") -> bytes:

@@ -1,7 +1,7 @@
 """One step of the outbox at a time: call a component, deliver what it sends, tell a source of a rejection."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,9 +35,10 @@ from angzarr.coordinator.sending import (
     follow_up,
     pack_body,
     rows_of,
+    stamped_of,
     unpack_body,
 )
-from angzarr.coordinator.steps import Done, FailedError, Item, process_root
+from angzarr.coordinator.steps import Done, FailedError, Item, is_the_stores, may_pass, process_root
 from angzarr.coordinator.store.records import (
     Dequeue,
     Enqueue,
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TRANSIENT = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED})
 _HOPELESS = frozenset({Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED, Status.NOT_FOUND})
 _log = get_logger(__name__)
 
@@ -207,11 +207,20 @@ class Steps:
         trigger: EventBook,
         also: Sequence[Operation] = (),
         cause: Provenance | None = None,
-        keep_unanswered: bool = False,
+        verdicts: Callable[[ProcessManagerHandleResponse], list[Enqueue]] | None = None,
+        first_index: int = 0,
     ) -> Done:
         """Call a process manager and store its events together with the commands still to be sent.
 
-        With ``keep_unanswered`` a step that it has no answer to stays to be done.
+        Args:
+            item: the step.
+            manager: whom to call.
+            trigger: what it is told.
+            also: what is stored with its answer.
+            cause: the provenance of its events, when it is not the trigger.
+            verdicts: takes out of the answer to a rejection what is to be done about it; a step that such an answer
+                says nothing to stays to be done.
+            first_index: number of the first command or fact it answers.
 
         Raises:
             ConflictError: STORE_CONFLICT, another writer was first: call again.
@@ -227,15 +236,20 @@ class Steps:
                 destination_sequences=await self._manager_destinations(manager, row.key),
             )
             answer = await self.ask(item, "Process manager", manager.endpoint.handle(request))
+            said = [] if verdicts is None else verdicts(answer)
             own = process_events(answer, process, row.correlation_id, history.next_sequence)
             last = history.next_sequence + len(own.pages) - 1
-            sender = Sender(
-                manager.name, PROCESS_MANAGER, books.cover_of(process, row.correlation_id), max(last, 0)
+            source = books.cover_of(process, row.correlation_id)
+            # Without events of its own two triggers would share their source: then the trigger tells them apart.
+            known_by = None if own.pages else cause or _trigger_of(row)
+            sender = Sender(manager.name, PROCESS_MANAGER, source, max(last, 0), known_by)
+            sent = deliveries(
+                row, sender, answer.commands, answer.facts, first_index, of_rejection=verdicts is not None
             )
-            rows = deliveries(row, sender, answer.commands, answer.facts)
+            rows = [*said, *sent]
             rest: list[Operation] = [Dequeue(row.id), *also, *rows]
-            if keep_unanswered and not own.pages and not rows:
-                return Done(answer=answer)
+            if verdicts is not None and not own.pages and not rows:
+                return Done(answer=answer, unanswered=True)
             if not own.pages:
                 results = await engine.store.submit(rest)
                 return Done(_items(rows, results[-len(rows) :] if rows else []), answer=answer)
@@ -254,7 +268,7 @@ class Steps:
             try:
                 await engine.store_events(history, commit, events, snapshot_of(own, history), rest)
             except GRPCError as error:
-                raise FailedError(error, patient=isinstance(error.__cause__, StoreError)) from error
+                raise FailedError(error, patient=is_the_stores(error)) from error
             answer.process_events = [commit.book]
             return Done(_items(rows, commit.extra[-len(rows) :] if rows else []), commit, answer=answer)
 
@@ -272,8 +286,8 @@ class Steps:
         try:
             commit = await self.commands.execute(request, origin)
         except GRPCError as error:
-            if _may_pass(error):
-                raise FailedError(error, patient=isinstance(error.__cause__, StoreError)) from error
+            if may_pass(error):
+                raise FailedError(error, patient=is_the_stores(error)) from error
             meta["reason"] = error.message or error.status.name
             done = await self.supersede(item, [follow_up(REJECTION, row, pack_body(meta, data))])
             return replace(done, rejection=error, command=request.command)
@@ -286,21 +300,30 @@ class Steps:
         try:
             commit = await self.facts.execute(codec.decode(EventRequest, data), self._origin(row, meta, flow))
         except GRPCError as error:
-            patient = isinstance(error.__cause__, StoreError)
-            raise FailedError(error, hopeless=not _may_pass(error), patient=patient) from error
+            patient = is_the_stores(error)
+            raise FailedError(error, hopeless=not may_pass(error), patient=patient) from error
         return Done(commit=commit)
 
     def _origin(self, row: OutboxRow, meta: dict[str, Any], flow: Flow) -> Origin:
-        return Origin(row.component, meta["index"], cause_of(meta, row.component), (Dequeue(row.id),), flow)
+        return Origin(
+            row.component,
+            meta["index"],
+            cause_of(meta, row.component),
+            (Dequeue(row.id),),
+            flow,
+            stamped=stamped_of(meta, row.component),
+        )
 
     async def _tell(self, item: Item, flow: Flow) -> Done:
         meta, data = unpack_body(item.row.body)
         rejected = codec.decode(CommandRequest, data).command
         return await self._rejections.tell(self, item, rejected, meta, flow)
 
-    def manager(self, name: str) -> ProcessManagerComponent | None:
-        """A process manager by its name."""
-        return self.managers.get(name)
+    def manager_of(self, domain: str) -> ProcessManagerComponent | None:
+        """The process manager whose own domain that is, unless the domain takes commands."""
+        if domain in self._engine.components.command_handlers:
+            return None
+        return next((one for one in self.managers.values() if one.pm_domain == domain), None)
 
     async def give_up(self, item: Item, error: GRPCError) -> None:
         """Put a step that cannot be done into the dead letters."""
@@ -361,10 +384,6 @@ def _modes(row: OutboxRow) -> dict[str, Any]:
         "sync_mode": SyncMode.try_value(meta["mode"]),
         "cascade_error_mode": CascadeErrorMode.try_value(meta["errors"]),
     }
-
-
-def _may_pass(error: GRPCError) -> bool:
-    return error.status in _TRANSIENT or isinstance(error.__cause__, StoreError)
 
 
 def _gone(kind: str, name: str) -> GRPCError:

@@ -4,11 +4,13 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator.errors import StoreError
 from angzarr.coordinator.store.records import Key, OutboxRow
 
 if TYPE_CHECKING:
-    from grpclib import GRPCError
-
     from angzarr.coordinator.commits import Commit
     from angzarr.messages import CommandBook
 
@@ -19,12 +21,13 @@ _PROCESS_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "angzarr.dev")
 
 @dataclass(slots=True)
 class Item:
-    """A row on its way, with what is in memory about it."""
+    """A row on its way, with what is in memory about it; times are the event loop's."""
 
     row: OutboxRow
     commit: "Commit | None" = None
     attempt: int = 0
     started_at: float | None = None
+    failing_since: float | None = None
     fresh: bool = False
 
     @property
@@ -35,13 +38,17 @@ class Item:
 
 @dataclass(slots=True)
 class Done:
-    """What a step came to: the steps that take its place, and the commit it made."""
+    """What a step came to: the steps that take its place, and the commit it made.
+
+    ``unanswered``: nothing came of it, and it is still there to be done.
+    """
 
     following: list[Item] = field(default_factory=list)
     commit: "Commit | None" = None
     command: "CommandBook | None" = None
-    rejection: "GRPCError | None" = None
+    rejection: GRPCError | None = None
     answer: object = None
+    unanswered: bool = False
 
 
 class FailedError(Exception):
@@ -53,11 +60,24 @@ class FailedError(Exception):
         patient: whether it is the store that failed, so that attempts do not count.
     """
 
-    def __init__(self, error: "GRPCError", *, hopeless: bool = False, patient: bool = False) -> None:
+    def __init__(self, error: GRPCError, *, hopeless: bool = False, patient: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.hopeless = hopeless
         self.patient = patient
+
+
+_TRANSIENT = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED})
+
+
+def is_the_stores(error: GRPCError) -> bool:
+    """Whether it was the store that failed."""
+    return isinstance(error.__cause__, StoreError)
+
+
+def may_pass(error: GRPCError) -> bool:
+    """Whether another attempt may succeed, so that this is no answer yet."""
+    return error.status in _TRANSIENT or is_the_stores(error)
 
 
 def process_root(correlation_id: str) -> bytes:

@@ -18,6 +18,7 @@ from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
+from angzarr.coordinator.remote import UnreachableError
 from angzarr.coordinator.store.records import (
     PENDING,
     Key,
@@ -55,6 +56,7 @@ class Aggregate:
     since: int
     noted: int = 0
     attempt: int = 0
+    failing_since: float | None = None
     waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
 
 
@@ -84,6 +86,7 @@ class Subscription:
         self._saved = 0
         self.changed: asyncio.Event = asyncio.Event()
         self.wanted: int = 0
+        self.handed_over: int = 0
         self._ahead = 0
         self._caught_up = False
 
@@ -215,7 +218,9 @@ class Subscription:
             faults.reached("in a projection")
             await self._engine.store.submit([SetPosition(self.consumer, key, position)])
             self._remember(key, position)
+            self.handed_over += 1
             behind.attempt = 0
+            behind.failing_since = None
             _answer(behind, position, projection)
         else:
             _answer(behind, position, Projection(projector=self.projector.name, sequence=position + 1))
@@ -283,7 +288,7 @@ class Subscription:
     async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
         behind.attempt += 1
         self._fail(behind, error)
-        if behind.attempt >= self._config.attempts or error.status is Status.INVALID_ARGUMENT:
+        if error.status is Status.INVALID_ARGUMENT or self._is_to_be_parked(behind, error):
             await self._park(key, behind, book, error)
             return None
         pause = backoff(behind.attempt, self._config.min_delay, self._config.max_delay)
@@ -298,6 +303,13 @@ class Subscription:
             error=error.message,
         )
         return pause
+
+    def _is_to_be_parked(self, behind: Aggregate, error: GRPCError) -> bool:
+        now = asyncio.get_running_loop().time()
+        if behind.failing_since is None:
+            behind.failing_since = now
+        away = isinstance(error, UnreachableError) and now - behind.failing_since < self._config.patience
+        return behind.attempt >= self._config.attempts and not away
 
     def _fail(self, behind: Aggregate, error: GRPCError) -> None:
         for _, future in behind.waiters:
@@ -362,6 +374,20 @@ class Subscription:
                 Pending(self.projector.name, "*", b"", self.wanted, 0, 0.0, f"read up to {self.cursor}")
             )
         return rows
+
+    @property
+    def domains(self) -> tuple[str, ...] | None:
+        """The domains it reads; None for all of them."""
+        return None if "*" in self.projector.domains else self.projector.domains
+
+    @property
+    def has_work(self) -> bool:
+        """Whether some aggregate has events that it has read and not taken in."""
+        return bool(self._behind)
+
+    def go_on(self) -> None:
+        """What failed for want of a business server may be tried again at once."""
+        self._lanes.rouse_all()
 
     @property
     def parked(self) -> int:

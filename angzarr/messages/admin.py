@@ -4,8 +4,10 @@ from betterproto.lib.google.protobuf import Empty
 
 from angzarr._gen.angzarr.admin.v1 import (
     Cause,
+    Component,
     DeadLetterRequest,
     ExplainRequest,
+    ListComponentsResponse,
     ListDeadLettersRequest,
     ListDeadLettersResponse,
     ListProjectorsResponse,
@@ -19,8 +21,10 @@ from angzarr.messages.services import service
 __all__ = [
     "ADMIN",
     "Cause",
+    "Component",
     "DeadLetterRequest",
     "ExplainRequest",
+    "ListComponentsResponse",
     "ListDeadLettersRequest",
     "ListDeadLettersResponse",
     "ListProjectorsResponse",
@@ -38,5 +42,6 @@ ADMIN = service(
     SkipDeadLetter=(DeadLetterRequest, Empty),
     Explain=(ExplainRequest, Cause),
     ListProjectors=(Empty, ListProjectorsResponse),
+    ListComponents=(Empty, ListComponentsResponse),
     RebuildProjector=(RebuildProjectorRequest, RebuildProgress),
 )

@@ -99,12 +99,16 @@ def carrying(answer: Answer, cover: Cover | None) -> list[EventBook]:
     return books
 
 
+def _unmarked(page: EventPage) -> bool:
+    return not betterproto.which_one_of(page.header, "sequence_type")[0]
+
+
 def carried(books: Sequence[EventBook]) -> tuple[list[EventBook], Answer]:
     """Part the facts of a response into the facts proper, and the revocation and notification among them."""
     facts: list[EventBook] = []
     answer = Answer()
     for book in books:
-        payload = any_of(book.pages[0]) if len(book.pages) == 1 else None
+        payload = any_of(book.pages[0]) if len(book.pages) == 1 and _unmarked(book.pages[0]) else None
         if payload is not None and type_matches(payload, RevocationResponse):
             answer.revocation = unpack(payload, RevocationResponse)
         elif payload is not None and type_matches(payload, Notification):

@@ -68,6 +68,12 @@ class Cause(betterproto.Message):
     """In the order they were stored."""
 
     projections: "list[Projected]" = betterproto.message_field(9)
+    command: "___angzarr_client_proto_angzarr__.CommandBook" = (
+        betterproto.message_field(10)
+    )
+    """
+    The command that caused it, as it was sent; absent for a fact or a process event, and for what older versions stored.
+    """
 
 
 @dataclass(eq=False, repr=False)
@@ -97,6 +103,28 @@ class Projector(betterproto.Message):
     """
     Aggregates that it has given up on until somebody replays or skips their dead letters.
     """
+
+
+@dataclass(eq=False, repr=False)
+class ListComponentsResponse(betterproto.Message):
+    components: "list[Component]" = betterproto.message_field(1)
+
+
+@dataclass(eq=False, repr=False)
+class Component(betterproto.Message):
+    kind: str = betterproto.string_field(1)
+    """
+    command_handler, saga, process_manager, projector, upcaster or store.
+    """
+
+    name: str = betterproto.string_field(2)
+    """For command handlers and upcasters the domain."""
+
+    endpoint: str = betterproto.string_field(3)
+    """Where it is; empty when it runs in the coordinator's process."""
+
+    problem: str = betterproto.string_field(4)
+    """What is wrong with it; empty for nothing."""
 
 
 @dataclass(eq=False, repr=False)
