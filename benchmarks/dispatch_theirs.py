@@ -2,9 +2,10 @@
 
 Argument: a serialized FileDescriptorSet of tests/bank/protos. Then it reads one JSON object a line,
 ``{"router": "fluent", "events": 1000, "types": 2, "calls": 10}``, and answers with the seconds that so many calls
-took, bytes in to bytes out.
+took, bytes in to bytes out, after some that are not timed.
 """
 
+import gc
 import json
 import sys
 import time
@@ -161,6 +162,9 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         run = job(asked["router"], asked["events"], asked["types"])
+        gc.collect()
+        for _ in range(asked["calls"] // 5 + 1):
+            run()
         start = time.process_time()
         for _ in range(asked["calls"]):
             run()
