@@ -25,12 +25,15 @@ from angzarr.messages import (
     Notification,
     PageHeader,
     ProcessManagerHandleRequest,
+    ProcessManagerHandleResponse,
     Projection,
     RejectionNotification,
     RevocationResponse,
     SagaHandleRequest,
+    SagaResponse,
     Snapshot,
     UpcastRequest,
+    UpcastResponse,
     any_of,
     frozen,
     full_type_url_for,
@@ -41,17 +44,13 @@ from angzarr.messages import (
     type_url,
     unpack_any,
 )
-from angzarr.router import (
-    CommandHandlerRouter,
-    ProcessManagerRouter,
-    ProjectorRouter,
-    SagaRouter,
-    UpcasterRouter,
-)
+from angzarr.router import CommandHandlerRouter
 from angzarr.testing.subject import Subject
 
 M = TypeVar("M", bound=betterproto.Message)
 Kind: TypeAlias = Literal["command", "fact", "rejection", "event"]
+Path: TypeAlias = Literal["bytes", "messages"]
+"""Which of a router's two ways is taken: ``dispatch_bytes``, as servers do, or ``dispatch``."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,9 @@ def open_any(payload: Any) -> betterproto.Message:
         return payload
 
 
-async def perform(subject: Subject, history: EventBook, when: When, at: datetime) -> Outcome:
+async def perform(
+    subject: Subject, history: EventBook, when: When, at: datetime, *, path: Path = "bytes"
+) -> Outcome:
     """Let something happen to a handler with a history, at a frozen time, through codec and router.
 
     Args:
@@ -180,11 +181,12 @@ async def perform(subject: Subject, history: EventBook, when: When, at: datetime
         history: of the aggregate or process; for a projector what it was shown before; else ignored.
         when: what happens.
         at: what ``now()`` answers meanwhile.
+        path: which way through the router; what has only one (facts) goes that.
     """
     outcome = Outcome()
     with frozen(at):
         try:
-            await _PERFORM[subject.info.kind](subject, history, when, at, outcome)
+            await _PERFORM[subject.info.kind](_Way(subject, path), history, when, at, outcome)
         except Exception as error:
             outcome.error = error
         try:
@@ -199,10 +201,23 @@ def _over_the_wire(message: M) -> M:
     return decode(type(message), encode(message))
 
 
-async def _command_handler(
-    subject: Subject, history: EventBook, when: When, at: datetime, outcome: Outcome
-) -> None:
-    router = subject.router
+@dataclass(frozen=True)
+class _Way:
+    """A subject, and the way through its router."""
+
+    subject: Subject
+    path: Path
+
+    async def dispatch(self, request: betterproto.Message, answer: type[M]) -> M:
+        router: AnyValue = self.subject.router
+        data = encode(request)
+        if self.path == "bytes":
+            return decode(answer, await router.dispatch_bytes(data))
+        return decode(answer, encode(await router.dispatch(decode(type(request), data))))
+
+
+async def _command_handler(way: _Way, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
+    router = way.subject.router
     assert isinstance(router, CommandHandlerRouter)
     cover = when.cover or history.cover
     if when.kind == "fact":
@@ -211,8 +226,7 @@ async def _command_handler(
         _take_book(_over_the_wire(await router.dispatch_fact(_over_the_wire(request))), outcome)
         return
     command = command_request(history, when, cover, at)
-    response = _over_the_wire(await router.dispatch(_over_the_wire(command)))
-    _take_business_response(response, outcome)
+    _take_business_response(await way.dispatch(command, BusinessResponse), outcome)
 
 
 def command_request(history: EventBook, when: When, cover: Cover, at: datetime) -> ContextualCommand:
@@ -275,14 +289,12 @@ def trigger_book(when: When, cover: Cover, at: datetime, start: int = 0) -> Even
     return book
 
 
-async def _saga(subject: Subject, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
-    router = subject.router
-    assert isinstance(router, SagaRouter)
+async def _saga(way: _Way, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
     request = SagaHandleRequest(
-        source=trigger_book(when, when.cover or subject.own_cover(), at),
+        source=trigger_book(when, when.cover or way.subject.own_cover(), at),
         destination_sequences=dict(when.destinations),
     )
-    response = _over_the_wire(await router.dispatch(_over_the_wire(request)))
+    response = await way.dispatch(request, SagaResponse)
     outcome.commands.extend(response.commands)
     outcome.facts.extend(response.events)
 
@@ -296,17 +308,13 @@ def trigger_cover(subject: Subject, when: When) -> Cover:
     return cover
 
 
-async def _process_manager(
-    subject: Subject, history: EventBook, when: When, at: datetime, outcome: Outcome
-) -> None:
-    router = subject.router
-    assert isinstance(router, ProcessManagerRouter)
+async def _process_manager(way: _Way, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
     request = ProcessManagerHandleRequest(
-        trigger=trigger_book(when, trigger_cover(subject, when), at),
+        trigger=trigger_book(when, trigger_cover(way.subject, when), at),
         process_state=history,
         destination_sequences=dict(when.destinations),
     )
-    response = _over_the_wire(await router.dispatch(_over_the_wire(request)))
+    response = await way.dispatch(request, ProcessManagerHandleResponse)
     outcome.commands.extend(response.commands)
     outcome.facts.extend(response.facts)
     for book in response.process_events:
@@ -321,26 +329,20 @@ def _stamp(pages: Iterable[EventPage], start: int) -> None:
             page.header.sequence = start + offset
 
 
-async def _projector(
-    subject: Subject, history: EventBook, when: When, at: datetime, outcome: Outcome
-) -> None:
-    router = subject.router
-    assert isinstance(router, ProjectorRouter)
-    cover = trigger_cover(subject, when)
+async def _projector(way: _Way, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
+    cover = trigger_cover(way.subject, when)
     if history.pages:
         before = clone(history)
         before.cover = clone(cover)
-        await router.dispatch(_over_the_wire(before))
+        await way.dispatch(before, Projection)
     book = trigger_book(when, cover, at, history.next_sequence)
-    outcome.projection = _over_the_wire(await router.dispatch(_over_the_wire(book)))
+    outcome.projection = await way.dispatch(book, Projection)
 
 
-async def _upcaster(subject: Subject, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
-    router = subject.router
-    assert isinstance(router, UpcasterRouter)
-    pages = trigger_book(when, subject.own_cover(), at).pages
-    request = UpcastRequest(domain=subject.info.domain, events=pages)
-    response = _over_the_wire(await router.dispatch(_over_the_wire(request)))
+async def _upcaster(way: _Way, history: EventBook, when: When, at: datetime, outcome: Outcome) -> None:
+    pages = trigger_book(when, way.subject.own_cover(), at).pages
+    request = UpcastRequest(domain=way.subject.info.domain, events=pages)
+    response = await way.dispatch(request, UpcastResponse)
     outcome.events.extend(response.events)
     outcome.book = EventBook(pages=list(response.events))
 

@@ -15,14 +15,19 @@ _CLOCKS = frozenset({"time", "time_ns", "localtime", "gmtime", "ctime"})
 _CLASS_CLOCKS = frozenset({"now", "utcnow", "today"})
 _DICE_MODULES = frozenset({"random", "uuid", "secrets"})
 _DICE = frozenset({"uuid1", "uuid4", "token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice"})
+_ENVIRONMENT = frozenset({"getenv", "__getitem__"})
+_FILES = frozenset({"open", "read_text", "read_bytes", "write_text", "write_bytes"})
+_CHANCE = ("random.", "SystemRandom.", "secrets.", "uuid.", "os.urandom")
+_THE_DICE: AnyValue = getattr(random, "_inst", None)
 
 
 @contextmanager
 def noticed(packages: Collection[str]) -> Iterator[list[str]]:
-    """Collect the clocks read and dice rolled by code of the given top-level packages within the block.
+    """Collect what code of the given top-level packages reads from outside within the block.
 
-    Only calls written in that code count, not those its libraries make (a log line's time is no impurity), and
-    neither do timers for measuring (``perf_counter``, ``monotonic``).
+    That is clocks, dice, the environment, files, and hashes, which differ from process to process. Only calls written
+    in that code count, not those its libraries make (a log line's time is no impurity). Neither do timers for
+    measuring (``perf_counter``, ``monotonic``), nor dice of its own that it has loaded (``random.Random(seed)``).
 
     Args:
         packages: top-level package names.
@@ -34,13 +39,14 @@ def noticed(packages: Collection[str]) -> Iterator[list[str]]:
     before = sys.getprofile()
 
     def profile(frame: FrameType, event: str, argument: AnyValue) -> None:
+        caller: FrameType | None
         if event == "c_call":
-            name, caller = _impure_builtin(argument), frame
+            name, caller = _impure_builtin(argument, frame), frame
         elif event == "call" and frame.f_back is not None:
-            name, caller = _impure_function(frame), frame.f_back
+            name, caller = _impure_function(frame), _caller_of(frame)
         else:
             return
-        if name and str(caller.f_globals.get("__name__", "")).partition(".")[0] in packages:
+        if name and caller and str(caller.f_globals.get("__name__", "")).partition(".")[0] in packages:
             place = f"{os.path.basename(caller.f_code.co_filename)}:{caller.f_lineno}"
             line = f"{name}() at {place}"
             if line not in found:
@@ -53,7 +59,12 @@ def noticed(packages: Collection[str]) -> Iterator[list[str]]:
         sys.setprofile(before)
 
 
-def _impure_builtin(function: AnyValue) -> str:
+def is_chance(line: str) -> bool:
+    """Whether what was noticed are dice, which fall otherwise the next time."""
+    return line.startswith(_CHANCE)
+
+
+def _impure_builtin(function: AnyValue, caller: FrameType) -> str:
     name = getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type):
@@ -61,10 +72,14 @@ def _impure_builtin(function: AnyValue) -> str:
             f"{owner.__name__}.{name}" if issubclass(owner, datetime.date) and name in _CLASS_CLOCKS else ""
         )
     if isinstance(owner, random.Random):
-        return f"random.{name}" if name in {"random", "getrandbits"} else ""
+        return f"random.{name}" if owner is _THE_DICE and name in {"random", "getrandbits"} else ""
     module = getattr(function, "__module__", None) or getattr(owner, "__name__", "")
     if module == "time" and name in _CLOCKS:
         return f"time.{name}"
+    if name == "hash" and module == "builtins":
+        return "" if caller.f_code.co_name == "__hash__" else "hash"
+    if name == "open" and module in {"_io", "io"}:
+        return "open"
     return "os.urandom" if name == "urandom" else ""
 
 
@@ -72,9 +87,31 @@ def _impure_function(frame: FrameType) -> str:
     if frame.f_code is now.__code__:
         return "now"
     module = frame.f_globals.get("__name__", "")
-    if module not in _DICE_MODULES:
-        return ""
     name = frame.f_code.co_name
-    if module == "random":
-        return f"random.{name}" if not name.startswith("_") and name != "seed" else ""
-    return f"{module}.{name}" if name in _DICE else ""
+    if module in _DICE_MODULES:
+        return _dice(frame, module, name)
+    if module == "os" and name in _ENVIRONMENT:
+        return "os.getenv" if name == "getenv" or frame.f_locals.get("self") is os.environ else ""
+    if str(module).partition(".")[0] == "pathlib" and name in _FILES:
+        return f"Path.{name}"
+    return ""
+
+
+def _dice(frame: FrameType, module: str, name: str) -> str:
+    if module != "random":
+        return f"{module}.{name}" if name in _DICE else ""
+    if name.startswith("_") or name == "seed":
+        return ""
+    owner = frame.f_locals.get("self")
+    if isinstance(owner, random.SystemRandom):
+        return f"SystemRandom.{name}"
+    own = isinstance(owner, random.Random) and owner is not _THE_DICE
+    return "" if own else f"random.{name}"
+
+
+def _caller_of(frame: FrameType) -> FrameType | None:
+    """Who called, past the mapping methods that ``os.environ`` inherits."""
+    caller = frame.f_back
+    while caller is not None and caller.f_globals.get("__name__") in {"collections.abc", "os"}:
+        caller = caller.f_back
+    return caller

@@ -18,8 +18,8 @@ from angzarr.router import (
     UpcasterRouter,
     rebuild,
 )
-from angzarr.router.kinds import AnyRouter
 from angzarr.router.calls import instance_of
+from angzarr.router.kinds import AnyRouter
 from angzarr.router.registry import Compiled
 from angzarr.testing.builders import make_cover, uuid_for
 

@@ -1,6 +1,8 @@
 """Comparing states and messages by what they hold, whatever their classes define as equality."""
 
 import math
+import re
+import sqlite3
 import struct
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -17,8 +19,13 @@ from angzarr.testing.fields import Field, fields_of, values_of
 from angzarr.testing.source import source_of
 
 _SHARED = (list, dict, set, bytearray, deque)
-_PLAIN_REPR: object = object.__repr__
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}")
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type, partial)
+
+
+def _is_unequal(value: object) -> bool:
+    """Whether it differs from itself, as NaN does, of floats, decimals and complex numbers."""
+    return bool(value != value)
 
 
 class _Word(str):
@@ -36,8 +43,8 @@ class Atom:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Atom):
             return NotImplemented
-        if isinstance(self.value, float) and math.isnan(self.value):
-            return isinstance(other.value, float) and math.isnan(other.value)
+        if type(self.value) is type(other.value) and _is_unequal(self.value) and _is_unequal(other.value):
+            return repr(self.value) == repr(other.value)
         return bool(self.value == other.value) and isinstance(self.value, bool) == isinstance(
             other.value, bool
         )
@@ -103,7 +110,18 @@ def _freeze(value: AnyValue, above: tuple[int, ...]) -> Frozen:
         return Node("", {f"[{index}]": _freeze(item, above) for index, item in enumerate(value)})
     if isinstance(value, _CODE):
         return Atom(getattr(value, "__qualname__", type(value).__name__))
+    if isinstance(value, sqlite3.Connection):
+        return _database(value)
     return _object(value, above)
+
+
+def _database(connection: sqlite3.Connection) -> Node:
+    """A database by its rows, in any order."""
+    try:
+        lines = sorted(connection.iterdump())
+    except sqlite3.Error:  # another thread's, or closed
+        lines = []
+    return Node(type(connection).__name__, {f"[{n}]": Atom(_Word(line)) for n, line in enumerate(lines)})
 
 
 def _by_key(mapping: Mapping[AnyValue, AnyValue]) -> list[tuple[AnyValue, AnyValue]]:
@@ -154,12 +172,11 @@ def _object(value: AnyValue, above: tuple[int, ...]) -> Frozen:
         return Node(
             type(value).__name__, {f".{name}": _freeze(held, above) for name, held in attributes.items()}
         )
-    if getattr(type(value), "__repr__", None) is _PLAIN_REPR:
-        return Node(type(value).__name__, {})
-    try:
-        hash(value)
-    except TypeError:
-        return Atom(repr(value))
+    shown = repr(value)
+    cls: AnyValue = type(value)
+    if cls.__eq__ is object.__eq__ or cls.__hash__ is None:
+        # locks, connections and the like differ from each other, though nothing in them does
+        return Node(type(value).__name__, {}) if _ADDRESS.search(shown) else Atom(_Word(shown))
     return Atom(value)
 
 

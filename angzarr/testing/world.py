@@ -3,6 +3,8 @@
 Examples must not influence each other, or shrinking goes astray; and what differs because of such a memory is a bug.
 """
 
+import contextlib
+import sqlite3
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -50,14 +52,26 @@ class World:
         for undo in self._undo:
             undo()
 
-    def kept(self) -> dict[str, str]:
-        """What is kept in it that an event could be, where → what: messages anywhere, and the items of lists."""
+    def kept(self) -> dict[str, tuple[str, bool]]:
+        """What is kept in it that an event could be: messages anywhere, and the items of lists.
+
+        Returns:
+            Where → (what, whether that is or holds a message).
+        """
         return {
-            f"{path}[{index}]": source_of(item)
+            f"{path}[{index}]": (source_of(item), _has_message(item))
             for path, container in self._containers
             for index, item in enumerate(_items(container))
             if isinstance(container, list | deque) or _has_message(item)
         }
+
+    def added(self, before: dict[str, tuple[str, bool]]) -> list[tuple[str, str, bool]]:
+        """What is kept now and was not, as (where, what, whether it is a message)."""
+        return [
+            (path, what, is_message)
+            for path, (what, is_message) in self.kept().items()
+            if before.get(path) != (what, is_message)
+        ]
 
     def _classes(self, subject: Subject) -> Iterator[type]:
         for cls in (subject.info.cls, subject.info.state_type):
@@ -72,7 +86,7 @@ class World:
         for name, held in list(vars(cls).items()):
             if isinstance(held, FunctionType | staticmethod | classmethod):
                 self._function(f"{cls.__name__}.{name}", getattr(held, "__func__", held))
-            elif not name.startswith("__") and isinstance(held, (*_CONTAINERS, *_PLAIN)):
+            elif not name.startswith("__") and isinstance(held, (*_CONTAINERS, *_PLAIN, sqlite3.Connection)):
                 self._undo.append(lambda name=name, held=held: _put_back(cls, name, held))  # type: ignore[misc]
                 self._value(f"{cls.__name__}.{name}", held)
 
@@ -86,7 +100,7 @@ class World:
                 continue
             if isinstance(held, FunctionType) and held.__module__ == name:
                 self._function(key, held)
-            elif isinstance(held, (*_CONTAINERS, *_PLAIN)) or self._is_our_object(held):
+            elif isinstance(held, (*_CONTAINERS, *_PLAIN, sqlite3.Connection)) or self._is_our_object(held):
                 self._undo.append(lambda key=key, held=held: _put_back(module, key, held))  # type: ignore[misc]
                 self._value(key, held)
 
@@ -126,12 +140,24 @@ class World:
         elif isinstance(value, FunctionType):
             self._remember(value)
             self._function(path, value)
+        elif isinstance(value, sqlite3.Connection):
+            self._remember(value)
+            self._database(value)
         elif self._is_our_object(value) or isinstance(value, betterproto.Message):
             self._remember(value)
             attributes = dict(vars(value))
             self._undo.append(lambda: _refill(vars(value), attributes))
             for name, held in attributes.items():
                 self._value(f"{path}.{name}", held, depth + 1)
+
+    def _database(self, connection: sqlite3.Connection) -> None:
+        saved = sqlite3.connect(":memory:", check_same_thread=False)
+        self._keep.append(saved)
+        try:
+            connection.backup(saved)
+        except sqlite3.Error:  # another thread's, closed, or in the middle of something
+            return
+        self._undo.append(lambda: _refill_database(connection, saved))
 
     def _remember(self, value: AnyValue) -> None:
         self._seen.add(id(value))
@@ -160,3 +186,9 @@ def _refill(container: AnyValue, saved: AnyValue) -> None:
         container.update(saved)
     else:
         container.extend(saved)
+
+
+def _refill_database(connection: sqlite3.Connection, saved: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        connection.rollback()
+        saved.backup(connection)

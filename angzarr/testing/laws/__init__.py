@@ -159,8 +159,8 @@ def router_laws(
 
     Command handlers and process managers: ``replay``, ``live``, ``split``, ``snapshot``, ``rejection``, ``mutation``,
     ``encoding``, ``sequences``. Sagas and process managers: ``pages``, ``targets``. Projectors: ``cut``,
-    ``idempotence``. Upcasters: ``count``, ``upcast_again``, ``types``, ``purity``. All: ``coded``; all but projectors:
-    ``isolation``. A broken law shows the shortest example found, as a test to paste.
+    ``idempotence``. Upcasters: ``count``, ``upcast_again``, ``types``, ``purity``. All: ``coded``
+    and ``path``; all but projectors: ``isolation``. A broken law shows the shortest example found, as a test to paste.
 
     Args:
         router: a built router, a decorated handler class that needs no arguments, or an instance.

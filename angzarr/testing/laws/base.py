@@ -1,7 +1,7 @@
 """What a law is: a sentence, to whom it applies, examples for it, and a check."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any as AnyValue
@@ -18,7 +18,8 @@ from angzarr.router.state import Fold
 from angzarr.testing.fields import values_of
 from angzarr.testing.histories import Commands, Steps, lives
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import Outcome, When, history_of, open_any, perform
+from angzarr.testing.performing import Outcome, Path, When, history_of, open_any, perform
+from angzarr.testing.purity import is_chance, noticed
 from angzarr.testing.report import (
     error_line,
     expression,
@@ -32,7 +33,7 @@ from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.source import Source
 from angzarr.testing.subject import Subject
 from angzarr.testing.values import Atom, Difference, Frozen, differences, freeze, tell
-from angzarr.testing.world import World
+from angzarr.testing.world import World, packages_of
 
 ABSURD = 1_000_000_000
 """Numbers beyond this overflow in honest arithmetic; laws do not hold that against a handler."""
@@ -42,7 +43,11 @@ class LawBroken(AssertionError):
     """A router does not obey a law; the text has the shortest example found, as a test to paste."""
 
 
+RERUNS = 3
+"""How often an answer is asked for again to see whether it is the same by itself."""
 _TOKEN = 8
+_LOADED = ("random.", "uuid.")
+"""Dice that fall alike from the same seed, or make identifiers and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,40 @@ class Case:
         printer.text(repr(self))
 
     async def perform(
-        self, when: When | None = None, history: EventBook | None = None, *, seed: int = 0
+        self,
+        when: When | None = None,
+        history: EventBook | None = None,
+        *,
+        seed: int = 0,
+        path: Path = "bytes",
     ) -> Outcome:
         """Let something happen: by default what happens now, to the history as it is. Dice are loaded alike."""
         random.seed(seed)
         chosen = when or self.when
         assert chosen is not None
-        return await perform(self.subject, self.history if history is None else history, chosen, self.at)
+        before = self.history if history is None else history
+        return await perform(self.subject, before, chosen, self.at, path=path)
 
-    async def is_settled(self) -> bool:
+    async def is_settled(self, world: World) -> bool:
         """Whether the answer is the same however the dice fall and the clock runs, so that it can be compared."""
-        first, second = await self.perform(), await self.perform(seed=1)
-        return outcome_parts(first) == outcome_parts(second)
+        return await self._is_same(world, range(RERUNS), answers=False)
+
+    async def is_steady(self, world: World) -> bool:
+        """Whether the answer is the same as long as loaded dice fall alike, made-up identifiers and times aside."""
+        return await self._is_same(world, [0] * RERUNS, answers=True)
+
+    async def _is_same(self, world: World, seeds: Iterable[int], *, answers: bool) -> bool:
+        world.restore()
+        with noticed(packages_of(self.subject)) as seen:
+            first = outcome_parts(await self.perform())
+        if any(is_chance(line) and not (answers and line.startswith(_LOADED)) for line in seen):
+            return False
+        for seed in seeds:
+            world.restore()
+            again = outcome_parts(await self.perform(seed=seed))
+            if compare(first, again, "", "", "", answers=answers) is not None:
+                return False
+        return True
 
     def later(self) -> datetime:
         """Another time, far away."""

@@ -8,7 +8,7 @@ from angzarr.router import ProjectorRouter
 from angzarr.testing.laws.base import Case, Finding, Law, compare
 from angzarr.testing.performing import trigger_book, trigger_cover
 from angzarr.testing.subject import Subject
-from angzarr.testing.values import Frozen, freeze
+from angzarr.testing.values import Frozen, differences, freeze
 from angzarr.testing.world import World
 
 
@@ -21,12 +21,11 @@ async def _cut(case: Case, world: World) -> Finding | None:
     whole = _book(case)
     if len(whole.pages) < 2:
         return None
-    at_once = await _seen(case, world, [whole])
     parts = [
         EventBook(cover=whole.cover, pages=[page], next_sequence=page.header.sequence + 1)
         for page in whole.pages
     ]
-    one_by_one = await _seen(case, world, parts)
+    at_once, one_by_one = await _both_seen(case, world, [whole], parts)
     if at_once is None or one_by_one is None:
         return None
     what = "shown one by one, the same events give another view"
@@ -37,8 +36,7 @@ async def _twice(case: Case, world: World) -> Finding | None:
     if not case.idempotent:
         return None
     whole = _book(case)
-    once = await _seen(case, world, [whole])
-    twice = await _seen(case, world, [whole, whole])
+    once, twice = await _both_seen(case, world, [whole], [whole, whole])
     if once is None or twice is None:
         return None
     what = "shown twice, the same events give another view, though the projector is declared idempotent"
@@ -50,8 +48,23 @@ def _book(case: Case) -> EventBook:
     return trigger_book(replace(case.when, sequence=0), trigger_cover(case.subject, case.when), case.at)
 
 
+async def _both_seen(
+    case: Case, world: World, first: list[EventBook], second: list[EventBook]
+) -> tuple[Frozen | None, Frozen | None]:
+    """What the projector holds after the one and after the other; None where that cannot be told.
+
+    It cannot where a book makes it fail, or where the view is kept somewhere that cannot be put back, such as a file.
+    """
+    world.restore()
+    start = freeze(await _view(case))
+    after_first = await _seen(case, world, first)
+    world.restore()
+    if differences(start, freeze(await _view(case))):
+        return None, None
+    return after_first, await _seen(case, world, second)
+
+
 async def _seen(case: Case, world: World, books: list[EventBook]) -> Frozen | None:
-    """What the projector holds after some books, starting from what it held at first; None if one made it fail."""
     world.restore()
     router = case.subject.router
     assert isinstance(router, ProjectorRouter)

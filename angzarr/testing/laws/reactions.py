@@ -25,7 +25,7 @@ async def _pages(case: Case, world: World) -> Finding | None:
     if case.when.kind != "event" or len(case.when.messages) < 2:
         return None
     at_once = await case.perform()
-    if at_once.error is not None or at_once.state_error is not None or not await case.is_settled():
+    if at_once.error is not None or at_once.state_error is not None or not await case.is_settled(world):
         return None
     world.restore()
     history, commands, facts = case.history, [], []

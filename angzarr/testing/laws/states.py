@@ -55,9 +55,12 @@ async def _replay(case: Case, world: World) -> Finding | None:
     with frozen(case.at):
         random.seed(1)
         live = await folded(case, book)
-    with frozen(case.later()), noticed(packages_of(case.subject)) as impure:
+    with frozen(case.later()):
         random.seed(2)
-        replayed = await folded(case, book)
+        instance = await case.subject.instance()
+        with noticed(packages_of(case.subject)) as impure:
+            state = fold_of(case.subject).over(instance, book)
+        replayed = freeze(state)
     with frozen(case.at):
         after = await folded(case, fresh(case))
     return (
@@ -73,7 +76,7 @@ async def _live(case: Case, world: World) -> Finding | None:
     if case.when.kind in {"fact", "rejection"} or len(case.when.messages) < 2:
         return None
     at_once = await case.perform()
-    if at_once.error is not None or at_once.state_error is not None or not await case.is_settled():
+    if at_once.error is not None or at_once.state_error is not None or not await case.is_settled(world):
         return None
     world.restore()
     history, one_by_one = case.history, []
@@ -141,7 +144,10 @@ async def _snapshot(case: Case, world: World) -> Finding | None:
         world.restore()
         shortened = await case.perform(history=short)
         where = f"a snapshot after event {at} and the events since then"
-        found = compare(whole, state, f"{where} give another state", "all events", "snapshot") or compare(
+        found = compare(whole, state, f"{where} give another state", "all events", "snapshot")
+        if found is not None:
+            return found
+        found = compare(
             outcome_parts(answer),
             outcome_parts(shortened),
             f"{where} give another answer",
@@ -149,7 +155,7 @@ async def _snapshot(case: Case, world: World) -> Finding | None:
             "snapshot",
             answers=True,
         )
-        if found is not None:
+        if found is not None and await case.is_steady(world):
             return found
     return await _own_snapshot(case) or await _replayed_by_rpc(case, whole)
 
@@ -192,12 +198,17 @@ async def _rejection(case: Case, world: World) -> Finding | None:
     outcome = await case.perform()
     if not isinstance(outcome.error, CommandRejectedError):
         return None
-    left = {path: what for path, what in world.kept().items() if held.get(path) != what}
+    left = world.added(held)
+    if left and not any(is_message for _, _, is_message in left):
+        # what is filled once is a table made on first use; what grows with each rejection is not
+        held = world.kept()
+        await case.perform()
+        left = world.added(held)
     if left:
-        lines = tuple(f"{path} = {what}" for path, what in left.items())
+        lines = tuple(f"{path} = {what}" for path, what, _ in left)
         return Finding(f"it was rejected with {code_of(outcome.error)}, yet something was kept", lines)
     again = await case.perform(case.after)
-    return compare(
+    found = compare(
         outcome_parts(before),
         outcome_parts(again),
         f"it was rejected with {code_of(outcome.error)}, and what follows goes otherwise than without it",
@@ -205,6 +216,7 @@ async def _rejection(case: Case, world: World) -> Finding | None:
         "after it",
         answers=True,
     )
+    return found if found is not None and await replace(case, when=case.after).is_steady(world) else None
 
 
 async def _mutation(case: Case, world: World) -> Finding | None:
