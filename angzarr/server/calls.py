@@ -16,6 +16,7 @@ from h2.exceptions import StreamClosedError
 from structlog.stdlib import BoundLogger
 
 from angzarr.log import get_logger
+from angzarr.server import compression
 from angzarr.server.options import ServerOptions
 from angzarr.server.streams import ServerStream, trailers_of
 
@@ -49,13 +50,14 @@ class Serving:
 
 
 class Refused(Exception):
-    """A request that is not a call of ours: the HTTP status and the gRPC status it is answered with."""
+    """A request that is not a call of ours: what it is answered with, as gRPC, as HTTP, and in further headers."""
 
-    def __init__(self, status: Status, message: str, http: int = 200) -> None:
+    def __init__(self, status: Status, message: str, http: int = 200, *more: tuple[str, str]) -> None:
         super().__init__(message)
         self.headers: list[tuple[str, str]] = [
             (":status", str(http)),
             ("content-type", "application/grpc"),
+            *more,
             *trailers_of(status, message, None),
         ]
 
@@ -122,6 +124,14 @@ class Call:
         handler = self._serving.methods.get(self.path)
         if handler is None:
             raise Refused(Status.UNIMPLEMENTED, f"no such method: {self.path}")
+        encoding = headers.get("grpc-encoding", compression.IDENTITY)
+        if not compression.is_known(encoding):
+            raise Refused(
+                Status.UNIMPLEMENTED,
+                f"grpc-encoding {encoding!r} is not supported; send one of {compression.ACCEPTED}",
+                200,
+                ("grpc-accept-encoding", compression.ACCEPTED),
+            )
         stream = ServerStream[Any, Any](
             self._wire,
             self.path,
@@ -134,6 +144,7 @@ class Call:
             deadline=_deadline(headers.get("grpc-timeout")),
             user_agent=headers.get("user-agent"),
             max_message_bytes=self._serving.options.max_message_bytes,
+            encoding=encoding,
         )
         try:
             stream.metadata = decode_metadata(self._headers)

@@ -10,6 +10,8 @@ from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
+from angzarr.server import compression
+
 if TYPE_CHECKING:
     from angzarr.server.http2 import ServerHttp2
 
@@ -31,9 +33,12 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
     write and a method that raises after answering still fails cleanly.
     """
 
-    def __init__(self, *args: Any, max_message_bytes: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, max_message_bytes: int, encoding: str = compression.IDENTITY, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._limit = max_message_bytes
+        self._encoding = encoding
         self._stream_id = cast("int", self._stream.id)
         self._reply: bytes | None = None
 
@@ -51,9 +56,9 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         """Receive the next message as it was sent, or None after the last.
 
         Raises:
-            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit (nothing of it is read);
-                UNIMPLEMENTED, it is compressed, or a method that takes one message was sent none; INTERNAL, it ends
-                before its end.
+            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit (nothing of it is read), or would be
+                once decompressed; UNIMPLEMENTED, a method that takes one message was sent none; INTERNAL, it ends
+                before its end, or is not compressed as the call says.
         """
         prefix = await self._read(_PREFIX.size)
         if not prefix:
@@ -61,17 +66,14 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
                 return None
             raise GRPCError(Status.UNIMPLEMENTED, f"{self._method_name} takes one message and got none")
         compressed, size = _PREFIX.unpack(prefix)
-        if compressed:
-            raise GRPCError(
-                Status.UNIMPLEMENTED, "compressed messages are not supported; send with identity encoding"
-            )
         if size > self._limit:
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED,
                 f"received message of {size} bytes exceeds the limit of {self._limit} bytes",
             )
         self._messages_received += 1
-        return await self._read(size)
+        data = await self._read(size)
+        return compression.decompressed(data, self._encoding, self._limit) if compressed else data
 
     async def _read(self, size: int) -> bytes:
         try:

@@ -212,11 +212,17 @@ async def test_an_optional_method_that_the_router_lacks_is_unimplemented() -> No
     assert reply.code is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_compressed_requests_are_unimplemented_and_say_so() -> None:
-    async with called("127.0.0.1:0", CALLERS[0], Bytes()) as caller:
-        reply = await caller.call(ECHO, b"x" * 1000, compression=grpc.Compression.Gzip)  # type: ignore[call-arg]
-    assert reply.code is grpc.StatusCode.UNIMPLEMENTED
-    assert reply.details == "compressed messages are not supported; send with identity encoding"
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_compressed_requests_are_understood(
+    compression: grpc.Compression, make_caller: Callable[[str], Caller]
+) -> None:
+    async with called("127.0.0.1:0", make_caller, Bytes()) as caller:
+        reply = await caller.call(ECHO, b"x" * 100_000, compression=compression)  # type: ignore[call-arg]
+        assert reply.messages == [b"x" * 100_000]
+        large = bytes(10 * 2**20 + 1)
+        reply = await caller.call(ECHO, large, compression=compression)  # type: ignore[call-arg]
+    assert reply.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert reply.details == "received message exceeds the limit of 10485760 bytes once it is decompressed"
 
 
 async def test_a_thousand_calls_at_once_on_one_channel_are_all_answered() -> None:

@@ -126,14 +126,6 @@ async def test_a_request_without_a_path_is_answered() -> None:
         assert (await peer.answer(1))["grpc-status"] == "12"
 
 
-async def test_a_compressed_message_is_unimplemented() -> None:
-    async with serving(Bytes()) as (_, port), await Peer.connect(port) as peer:
-        stream = peer.request(ECHO, end=False)
-        peer.h2.send_data(stream, b"\1" + framed(b"squeezed")[1:], end_stream=True)
-        peer.flush()
-        assert (await peer.answer(stream))["grpc-status"] == "12"
-
-
 async def test_a_request_that_ends_within_its_message_is_an_error() -> None:
     async with serving(Bytes()) as (_, port), await Peer.connect(port) as peer:
         stream = peer.request(ECHO, end=False)
