@@ -63,7 +63,7 @@ async def _given(
         pages[0].sequence,
         pages[-1].sequence,
         book.cover.correlation_id,
-        sending.trigger_body(mode, errors),
+        sending.trigger_body(mode, errors, book=book),
     )
     ids = await engine.store.submit([row])
     (made,) = sending.rows_of([row], ids, microseconds())

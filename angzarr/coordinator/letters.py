@@ -6,7 +6,7 @@ from grpclib.const import Status
 from angzarr import codec
 from angzarr.coordinator import books, sending
 from angzarr.coordinator.commits import ASYNC, FAIL_FAST, Origin
-from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.services import answered
@@ -92,7 +92,11 @@ class DeadLetters:
         await answered(self._reactions.steps.commands.execute(CommandRequest(command=book), origin), None)
 
     async def _inject_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
-        request = EventRequest(events=letter.rejected_events, route_to_handler=True)
+        book = clone(letter.rejected_events)
+        upcaster = self._engine.components.upcasters.get(book.cover.domain)
+        if upcaster is not None:
+            book.pages = await answered(upcast(upcaster, book.cover.domain, book.pages), None)
+        request = EventRequest(events=book, route_to_handler=True)
         origin = Origin(letter.source_component, with_commit=(drop,))
         await answered(self._reactions.steps.facts.execute(request, origin), None)
 
@@ -106,7 +110,7 @@ class DeadLetters:
             pages[0].header.sequence,
             pages[-1].header.sequence,
             letter.rejected_events.cover.correlation_id,
-            sending.trigger_body(ASYNC, FAIL_FAST),
+            sending.trigger_body(ASYNC, FAIL_FAST, book=letter.rejected_events, replayed=True),
         )
         results = await self._engine.store.submit([drop, row])
         (made,) = sending.rows_of([row], results[1:], microseconds())

@@ -184,9 +184,27 @@ def unpack_body(body: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(head), data
 
 
-def trigger_body(mode: SyncMode, errors: CascadeErrorMode, cascade_id: str = "") -> bytes:
-    """What a reaction must know of the command that triggered it."""
-    return pack_body({"mode": int(mode), "errors": int(errors), "cascade": cascade_id})
+def trigger_body(
+    mode: SyncMode,
+    errors: CascadeErrorMode,
+    cascade_id: str = "",
+    book: EventBook | None = None,
+    *,
+    replayed: bool = False,
+) -> bytes:
+    """What a reaction must know of the command that triggered it.
+
+    Args:
+        mode: what the caller waits for.
+        errors: what a failing reaction means under CASCADE.
+        cascade_id: two-phase marking, or ``""``.
+        book: the events, where the store does not have them.
+        replayed: whether it comes from the dead letters.
+    """
+    meta = {"mode": int(mode), "errors": int(errors), "cascade": cascade_id}
+    if replayed:
+        meta["replayed"] = True
+    return pack_body(meta, b"" if book is None else codec.encode(book))
 
 
 def cascade_id_of(row: OutboxRow) -> str:

@@ -47,6 +47,7 @@ from angzarr.coordinator.store.records import (
     OutboxRow,
     Provenance,
     SetPosition,
+    StoredPage,
 )
 from angzarr.coordinator.store.writes import microseconds
 from angzarr.log import get_logger
@@ -126,14 +127,15 @@ class Steps:
     async def _book(self, item: Item) -> EventBook:
         """The pages that triggered a step, with cover and next sequence."""
         row = item.row
+        _, given = unpack_body(row.body)
         if item.commit is not None:
-            pages = item.commit.stored
+            return _seen(row, item.commit.stored)
+        if given:
+            book = codec.decode(EventBook, given)
         else:
-            pages = await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence)
-        seen = books.visible(pages, pages[0].cascade_id if pages else "")
-        book = books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
+            book = _seen(row, await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence))
         upcaster = self._engine.components.upcasters.get(row.key.domain)
-        if item.commit is None and upcaster is not None:
+        if upcaster is not None:
             # Stored a while ago, perhaps by an older version.
             book.pages = await upcast(upcaster, row.key.domain, book.pages)
         return book
@@ -187,10 +189,12 @@ class Steps:
             raise FailedError(_gone("process manager", row.component), hopeless=True)
         consumer = f"pm:{manager.name}"
         seen = await self._engine.store.position(consumer, row.key)
-        if seen is not None and seen.sequence >= row.last_sequence:
+        position = -1 if seen is None else seen.sequence
+        meta, _ = unpack_body(row.body)
+        if position >= row.last_sequence and not meta.get("replayed"):
             return await self.supersede(item, [])
         trigger = await self._book(item)
-        handled = SetPosition(consumer, row.key, row.last_sequence)
+        handled = SetPosition(consumer, row.key, max(position, row.last_sequence))
         for _ in range(self._engine.config.commands.attempts):
             try:
                 return await self.advance(item, manager, trigger, (handled,))
@@ -368,6 +372,11 @@ def process_events(
             page.header = PageHeader(sequence=next_sequence + number)
         created(page)
     return own
+
+
+def _seen(row: OutboxRow, pages: Sequence[StoredPage]) -> EventBook:
+    seen = books.visible(pages, pages[0].cascade_id if pages else "")
+    return books.event_book(books.cover_of(row.key, row.correlation_id), seen, row.last_sequence + 1)
 
 
 def _items(rows: Sequence[Enqueue], ids: Sequence[Any]) -> list[Item]:

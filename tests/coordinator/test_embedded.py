@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any as Anything
 
+import anyio
 import pytest
 
 from angzarr.app import App
@@ -16,6 +17,7 @@ from angzarr.coordinator import (
     ReactionConfig,
     SettleTimeout,
     StoreError,
+    StoreOpenError,
 )
 from angzarr.coordinator.store import SqliteStore
 from angzarr.errors import ClientError, GRPCError
@@ -323,3 +325,19 @@ async def test_many_transfers_conserve_the_money(running: EmbeddedCoordinator) -
                 kind, 0
             )
     assert total == 20_000
+
+
+@pytest.mark.parametrize("store", ["", "  ", Path()])
+async def test_a_store_without_a_name_is_refused(store: str | Path) -> None:
+    with pytest.raises(StoreOpenError) as caught:
+        EmbeddedCoordinator(store=store)
+    assert caught.value.code == "STORE_UNWRITABLE"
+    assert ":memory:" in str(caught.value)
+
+
+async def test_a_directory_is_no_store(tmp_path: Path) -> None:
+    await anyio.Path(tmp_path / "data").mkdir()
+    with pytest.raises(StoreOpenError, match="is a directory"):
+        async with EmbeddedCoordinator(store=tmp_path / "data"):
+            pass
+    assert [path.name async for path in anyio.Path(tmp_path).iterdir()] == ["data"]

@@ -40,6 +40,8 @@ from tests.coordinator.worlds import (
     world,
 )
 
+FLOW = str(uuid.UUID(int=0xF))
+
 
 def to_b(name: str = "DoIt", **header: object) -> Callable[[Cover], list[CommandBook]]:
     return lambda _: [command("right", B, name, **header)]
@@ -313,3 +315,43 @@ async def test_work_is_done_after_a_restart(tmp_path: Path) -> None:
     async with again() as running:
         await running.settle(5)
         assert names(await running.events("right", B)) == ["DoneIt"]
+
+
+async def test_a_process_manager_without_events_of_its_own_may_send_again_and_again() -> None:
+    manager = Manager({"DoneOne": lambda _: process(commands=[command("right", B, "DoIt")])})
+    managers = {"m": ("flow", ["left"], manager)}
+    async with world(handlers={"left": Domain(), "right": Domain()}, process_managers=managers) as running:
+        for _ in range(2):
+            await send(running, "left", A, "DoOne", correlation_id="c-1")
+        await running.settle(5)
+        assert names(await running.events("right", B)) == ["DoneIt", "DoneIt"]
+
+
+async def test_a_replayed_trigger_reaches_its_process_manager_although_later_ones_did_already() -> None:
+    failures = [GRPCError(Status.INVALID_ARGUMENT, "no")]
+
+    def begun(_: object) -> ProcessManagerHandleResponse:
+        if failures:
+            raise failures.pop()
+        return process("Begun")
+
+    managers = {"m": ("flow", ["left"], Manager({"DoneOne": begun, "DoneTwo": lambda _: process("Ended")}))}
+    async with world(handlers={"left": Domain()}, process_managers=managers) as running:
+        await send(running, "left", A, "DoOne", correlation_id=FLOW)
+        await send(running, "left", A, "DoTwo", correlation_id=FLOW)
+        await running.settle(5)
+        (letter,) = await running.dead_letters()
+        await running.replay(letter)
+        await running.settle(5)
+        assert names(await running.events("flow", uuid.UUID(FLOW))) == ["Ended", "Begun"]
+
+
+async def test_a_command_refused_for_want_of_resources_is_rejected_at_once() -> None:
+    left, right = Domain(), Domain()
+    right.refuse["DoIt"] = GRPCError(Status.RESOURCE_EXHAUSTED, "no seats")
+    handlers = {"left": left, "right": right}
+    async with world(handlers=handlers, sagas={"s": ("left", Saga({"DoneOne": to_b()}))}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        assert await running.dead_letters() == []
+    assert (len(right.commands), len(left.notifications)) == (1, 1)

@@ -61,10 +61,19 @@ class SqliteStore:
     Args:
         path: the database file, made with its directory where missing; ``":memory:"`` for none.
         config: how to treat it.
+
+    Raises:
+        StoreOpenError: STORE_UNWRITABLE, the path is empty or a directory's.
     """
 
     def __init__(self, path: str | Path = MEMORY, config: StoreConfig | None = None) -> None:
         self.path: str = str(path)
+        if not Path(self.path.strip()).name:
+            raise StoreOpenError(
+                f"{self.path!r} is no name of a database file: give one, or {MEMORY!r} for none",
+                code=errors.STORE_UNWRITABLE,
+                details={"path": self.path},
+            )
         self._config = config or StoreConfig()
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
@@ -102,6 +111,8 @@ class SqliteStore:
     def _prepare_file(self) -> FileLock:
         path = Path(self.path)
         lock = FileLock(path)
+        if path.is_dir():
+            raise _unwritable(path, IsADirectoryError("it is a directory"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
