@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 Pair = tuple[type[betterproto.Message], type[GoogleMessage]]
 
 _counter = iter(range(1_000_000))
+_our_name = functools.cache(safe_snake_case)
 
 
 def load_kitchen() -> ModuleType:
@@ -166,7 +167,7 @@ def _scalar(field: FieldDescriptor, rng: Any) -> Any:
     if field.type == FieldDescriptor.TYPE_STRING:
         return rng.choice(_TEXTS)
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return bytes(rng.randrange(256) for _ in range(rng.choice((0, 1, 16, 130))))
+        return rng.getrandbits(1040).to_bytes(130, "big")[: rng.choice((0, 1, 16, 130))]
     if field.enum_type and rng.random() < 0.7:
         return rng.choice(field.enum_type.values).number
     bits, signed = _BITS[field.type]
@@ -175,27 +176,35 @@ def _scalar(field: FieldDescriptor, rng: Any) -> Any:
     return -value - 1 if signed and rng.random() < 0.3 else value
 
 
+@functools.cache
 def _is_map(field: FieldDescriptor) -> bool:
     return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
 def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
     """What differs in value or presence between google's message and ours, one line each."""
-    chosen = {
-        oneof.name: theirs.WhichOneof(oneof.name)
-        for oneof in theirs.DESCRIPTOR.oneofs
-        if not oneof.name.startswith("_")
-    }
+    fields, oneofs = _parts(theirs.DESCRIPTOR)
+    chosen = {name: theirs.WhichOneof(name) for name in oneofs}
     for oneof, name in chosen.items():
-        expected = safe_snake_case(name) if name else ""
+        expected = _our_name(name) if name else ""
         mine = betterproto.which_one_of(ours, oneof)[0] if _readable(ours, oneof) else expected
         if mine != expected:
             yield f"{path}{oneof}: {expected!r} chosen, not {mine!r}"
-    for field in theirs.DESCRIPTOR.fields:
-        oneof = field.containing_oneof
-        if oneof is not None and oneof.name in chosen and chosen[oneof.name] != field.name:
+    for field, of in fields:
+        if of in chosen and chosen[of] != field.name:
             continue
         yield from _field_differences(theirs, ours, field, path)
+
+
+@functools.cache
+def _parts(descriptor: Descriptor) -> tuple[list[tuple[FieldDescriptor, str]], list[str]]:
+    """Each field with the name of its oneof, and the oneofs that are not an optional field's."""
+    oneofs = [oneof.name for oneof in descriptor.oneofs if not oneof.name.startswith("_")]
+    fields = [
+        (field, "" if field.containing_oneof is None else field.containing_oneof.name)
+        for field in descriptor.fields
+    ]
+    return fields, oneofs
 
 
 def _readable(ours: Any, oneof: str) -> bool:
@@ -211,7 +220,7 @@ def _field_differences(theirs: Any, ours: Any, field: FieldDescriptor, path: str
     here = path + field.name
     value = getattr(theirs, field.name)
     try:
-        mine = getattr(ours, safe_snake_case(field.name))
+        mine = getattr(ours, _our_name(field.name))
     except ValueError:
         if not _unrepresentable(value):
             yield f"{here}: unreadable, but it is {value}"
@@ -271,6 +280,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@functools.cache
 def _is_wrapper(descriptor: Descriptor) -> bool:
     return descriptor.file.name == "google/protobuf/wrappers.proto"
 

@@ -1,8 +1,8 @@
 """The process that the crash matrix kills: accounts, transfers between them by a saga, and a projector.
 
 ``python -m tests.coordinator.crashing DATABASE VIEW MODE``: ``work`` opens accounts and transfers, ``rebuild`` rebuilds
-the projector, ``check`` only finishes what is left; each prints what was acknowledged, then one JSON object about the
-whole.
+the projector, ``soak:ACCOUNTS:FROM:TO`` sends the transfers of those numbers, ``check`` only finishes what is left;
+each prints what was acknowledged, then one JSON object about the whole.
 """
 
 import asyncio
@@ -87,11 +87,11 @@ async def work(running: EmbeddedCoordinator) -> None:
             acknowledged(root, (await account.send(transfer, root=root)).events)
 
 
-async def soak(running: EmbeddedCoordinator, accounts: int, commands: int, callers: int = 32) -> None:
-    """Many callers at once; what an earlier run has done is done again, which changes nothing that is checked."""
+async def soak(running: EmbeddedCoordinator, accounts: int, first: int, end: int, callers: int = 32) -> None:
+    """Many callers at once. A transfer that is sent twice moves money twice, which changes nothing that is checked."""
     account = running.client("account")
     roots = [uuid.UUID(int=number) for number in range(1, accounts + 1)]
-    numbers = iter(range(commands))
+    numbers = iter(range(first, end))
 
     async def caller() -> None:
         for number in numbers:
