@@ -190,7 +190,7 @@ class Reactions:
         except GRPCError as error:
             _log.warning("reaction_not_finished", domain=commit.key.domain, error=error.message)
 
-    def _waits(self, item: Item, failure: FailedError) -> bool:
+    def _is_spared(self, item: Item, failure: FailedError) -> bool:
         """Whether it failed for want of a business server that has not been away for long."""
         if item.failing_since is None:
             item.failing_since = _now()
@@ -206,8 +206,9 @@ class Reactions:
             )
             return self._config.max_delay
         item.attempt += 1
-        waits = self._waits(item, failure)
-        if failure.hopeless or (item.attempt >= self._config.attempts and not waits):
+        item.spared += self._is_spared(item, failure)
+        counted = item.attempt - item.spared
+        if failure.hopeless or counted >= self._config.attempts:
             await self.steps.give_up(item, failure.error)
             queue.popleft()
             next_run = self._next(item.lane, queue)
@@ -227,7 +228,7 @@ class Reactions:
         )
         due = microseconds() + int(pause * 1_000_000)
         try:
-            await self._engine.store.submit([Reschedule(item.row.id, item.attempt, due)])
+            await self._engine.store.submit([Reschedule(item.row.id, counted, due)])
         except StoreError as error:
             _log.warning("attempt_not_recorded", component=item.row.component, error=str(error))
         return pause

@@ -21,11 +21,22 @@ _PROCESS_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "angzarr.dev")
 
 @dataclass(slots=True)
 class Item:
-    """A row on its way, with what is in memory about it; times are the event loop's."""
+    """A row on its way, with what is in memory about it.
+
+    Attributes:
+        row: the row.
+        commit: what it is about, where that is still at hand.
+        attempt: how often it has failed.
+        spared: how many of those do not count, because a business server was away.
+        started_at: when the attempt under way began, by the event loop's clock.
+        failing_since: when it failed first.
+        fresh: whether nobody can have delivered it before.
+    """
 
     row: OutboxRow
     commit: "Commit | None" = None
     attempt: int = 0
+    spared: int = 0
     started_at: float | None = None
     failing_since: float | None = None
     fresh: bool = False

@@ -56,6 +56,7 @@ class Aggregate:
     since: int
     noted: int = 0
     attempt: int = 0
+    spared: int = 0
     failing_since: float | None = None
     waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
 
@@ -219,7 +220,7 @@ class Subscription:
             await self._engine.store.submit([SetPosition(self.consumer, key, position)])
             self._remember(key, position)
             self.handed_over += 1
-            behind.attempt = 0
+            behind.attempt = behind.spared = 0
             behind.failing_since = None
             _answer(behind, position, projection)
         else:
@@ -308,8 +309,9 @@ class Subscription:
         now = asyncio.get_running_loop().time()
         if behind.failing_since is None:
             behind.failing_since = now
-        away = isinstance(error, UnreachableError) and now - behind.failing_since < self._config.patience
-        return behind.attempt >= self._config.attempts and not away
+        away = isinstance(error, UnreachableError)
+        behind.spared += away and now - behind.failing_since < self._config.patience
+        return behind.attempt - behind.spared >= self._config.attempts
 
     def _fail(self, behind: Aggregate, error: GRPCError) -> None:
         for _, future in behind.waiters:
