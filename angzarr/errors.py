@@ -350,6 +350,9 @@ class DispatchError(grpclib.GRPCError):
     def __str__(self) -> str:
         return self._text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self._text), self.__dict__
+
 
 class DecodeError(ValueError):
     """Bytes are not an encoding of the message asked for.

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import grpclib
 import pytest
 from grpclib.const import Status
@@ -125,3 +128,27 @@ def test_every_code_is_its_own_name_and_has_a_message() -> None:
 def test_every_detail_key_is_its_own_name_in_lower_case() -> None:
     names = [name for name in vars(keys) if name.isupper()]
     assert all(getattr(keys, name) == name.lower() for name in names)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ClientError("m", code="C", details={"a": "b"}),
+        errors.ConnectionError("m", details={"endpoint": "e"}),
+        errors.TransportError(OSError("gone")),
+        errors.GRPCError(grpclib.GRPCError(Status.NOT_FOUND, "text")),
+        errors.OutcomeUnknownError(grpclib.GRPCError(Status.UNAVAILABLE, "text")),
+        errors.InvalidArgumentError("m", code="C"),
+        errors.InvalidTimestampError("m"),
+        errors.CommandRejectedError("m", "NOT_FOUND", code="C", details={"a": "b"}),
+        errors.BuildError("m", code="C"),
+        errors.DispatchError(Status.INTERNAL, "m", error_code="C", extras={"a": "b"}),
+        errors.DecodeError("truncated", "pages[3]"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_can_be_pickled_and_copied(error: Exception) -> None:
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert {k: repr(v) for k, v in vars(again).items()} == {k: repr(v) for k, v in vars(error).items()}

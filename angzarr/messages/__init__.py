@@ -109,6 +109,7 @@ from angzarr.messages.names import (
     TYPE_URL_PREFIX,
     framework_name,
     full_name,
+    full_type_name,
     full_type_url,
     full_type_url_for,
     is_notification,
@@ -121,6 +122,7 @@ from angzarr.messages.names import (
     type_url,
     type_url_matches,
     type_url_matches_exact,
+    wire_name,
 )
 from angzarr.messages.packing import (
     pack,
@@ -270,6 +272,7 @@ __all__ = [
     "framework_name",
     "frozen",
     "full_name",
+    "full_type_name",
     "full_type_url",
     "full_type_url_for",
     "has_correlation_id",
@@ -316,6 +319,7 @@ __all__ = [
     "unpack",
     "unpack_any",
     "uuid_to_proto",
+    "wire_name",
 ]
 
 

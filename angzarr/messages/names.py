@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import betterproto
+from betterproto.lib.google import protobuf as google
 
 from angzarr import codec
 from angzarr.errors import UnregisteredMessageError
@@ -19,6 +20,28 @@ Message = betterproto.Message
 M = TypeVar("M", bound=Message)
 
 TYPE_URL_PREFIX = "type.googleapis.com/"
+
+WELL_KNOWN_PACKAGE = "google.protobuf."
+WELL_KNOWN = (
+    "Any",
+    "BoolValue",
+    "BytesValue",
+    "DoubleValue",
+    "Duration",
+    "Empty",
+    "FieldMask",
+    "FloatValue",
+    "Int32Value",
+    "Int64Value",
+    "ListValue",
+    "StringValue",
+    "Struct",
+    "Timestamp",
+    "UInt32Value",
+    "UInt64Value",
+    "Value",
+)
+"""google's messages that payloads may be made of; betterproto ships their classes, registered when first asked for."""
 
 _classes: dict[str, type[Message]] = {}
 _names: dict[type, str] = {}
@@ -88,15 +111,17 @@ def _uses(owner: type[Message], cls: type[Message]) -> bool:
 
 
 def full_name(cls: type[Message]) -> str:
-    """The full protobuf name of a message class.
+    """The full protobuf name of a message class; google's well-known types have theirs.
 
     Raises:
         UnregisteredMessageError: UNREGISTERED_MESSAGE, the class was never registered.
     """
-    try:
-        return _names[cls]
-    except KeyError:
-        raise UnregisteredMessageError(f"{cls.__module__}.{cls.__qualname__}") from None
+    name = _names.get(cls)
+    if name is None:
+        name = WELL_KNOWN_PACKAGE + getattr(cls, "__name__", "")
+        if cls is None or _well_known(name) is not cls:
+            raise UnregisteredMessageError(_described(cls))
+    return name
 
 
 def message_class(full_name: str) -> type[Message]:
@@ -105,10 +130,23 @@ def message_class(full_name: str) -> type[Message]:
     Raises:
         UnregisteredMessageError: UNREGISTERED_MESSAGE, no class has that name.
     """
-    try:
-        return _classes[full_name]
-    except KeyError:
-        raise UnregisteredMessageError(f"message {full_name!r}") from None
+    cls = _classes.get(full_name) or _well_known(full_name)
+    if cls is None:
+        raise UnregisteredMessageError(f"message {full_name!r}")
+    return cls
+
+
+def _well_known(full_name: str) -> type[Message] | None:
+    name = full_name.removeprefix(WELL_KNOWN_PACKAGE)
+    if name == full_name or name not in WELL_KNOWN:
+        return None
+    cls: type[Message] = getattr(google, name)
+    register(cls, full_name)
+    return cls
+
+
+def _described(cls: object) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}" if isinstance(cls, type) else repr(cls)
 
 
 def registered_names() -> tuple[str, ...]:
@@ -134,6 +172,14 @@ def full_type_url_for(msg_class: type[Message]) -> str:
 
 
 full_type_url = full_type_url_for
+
+
+full_type_name = full_name
+
+
+def wire_name(type_name: str) -> str:
+    """The name a type has in type URLs: the same. For code that calls it as the reference client's helper."""
+    return type_name
 
 
 def type_name_from_url(type_url_str: str) -> str:

@@ -4,10 +4,11 @@ from types import ModuleType
 
 import betterproto
 import pytest
+from betterproto.lib.google import protobuf as google
 
 import angzarr.messages as m
 from angzarr.errors import UnregisteredMessageError
-from angzarr.messages.names import framework_name, register
+from angzarr.messages.names import WELL_KNOWN, framework_name, register
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -32,6 +33,38 @@ def test_a_class_without_a_name_says_how_to_give_it_one() -> None:
 def test_a_name_without_a_class_is_an_error_too() -> None:
     with pytest.raises(UnregisteredMessageError, match=r"no\.such\.Message"):
         m.message_class("no.such.Message")
+
+
+def test_googles_well_known_types_have_their_names_without_registration() -> None:
+    assert m.full_name(m.Empty) == "google.protobuf.Empty"
+    assert m.full_type_url_for(m.Any) == "type.googleapis.com/google.protobuf.Any"
+
+
+@pytest.mark.parametrize("name", WELL_KNOWN)
+def test_a_well_known_name_finds_betterprotos_class(name: str) -> None:
+    assert m.message_class(f"google.protobuf.{name}").__name__ == name
+
+
+def test_a_well_known_message_goes_through_any() -> None:
+    assert m.unpack_any(m.pack(google.StringValue(value="x"))) == google.StringValue(value="x")
+
+
+def test_a_class_that_only_shares_a_well_known_name_is_not_registered() -> None:
+    class Empty(betterproto.Message):
+        pass
+
+    with pytest.raises(UnregisteredMessageError):
+        m.full_name(Empty)
+
+
+def test_what_is_no_class_has_no_name() -> None:
+    with pytest.raises(UnregisteredMessageError, match="None is not registered"):
+        m.full_name(None)  # type: ignore[arg-type]
+
+
+def test_helpers_of_the_reference_client_say_the_same() -> None:
+    assert m.full_type_name(m.Cover) == "angzarr_client.proto.angzarr.Cover"
+    assert m.wire_name("shop.Added") == "shop.Added"
 
 
 def generated_module(name: str) -> ModuleType:
