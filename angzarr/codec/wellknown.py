@@ -8,7 +8,7 @@ datetime, and one that a datetime cannot hold goes out as it came in. What is re
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self, SupportsIndex
 
 from angzarr.codec.fields import DURATION, TIMESTAMP
 from angzarr.codec.wire import more_pairs, read_tag, read_varint, skip, write_varint
@@ -34,16 +34,28 @@ DEFAULTS: dict[str, Any] = {TIMESTAMP: EPOCH, DURATION: timedelta(0)}
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
-class _ExactDatetime(datetime):
-    """A datetime that is written as it was read, to the nanosecond."""
+class _Exact:
+    """What lets a time be written as it was read, to the nanosecond; copies and pickles keep it."""
 
     raw: bytes | None = None
 
+    def __copy__(self) -> Self:
+        return self
 
-class _ExactTimedelta(timedelta):
-    """A timedelta that is written as it was read, to the nanosecond."""
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
-    raw: bytes | None = None
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        parts: Any = super().__reduce_ex__(protocol)
+        return (*parts[:2], self.__dict__)
+
+
+class _ExactDatetime(_Exact, datetime):
+    """A datetime with the bytes it was read from."""
+
+
+class _ExactTimedelta(_Exact, timedelta):
+    """A timedelta with the bytes it was read from."""
 
 
 class OutOfRange:

@@ -1,9 +1,12 @@
 """Timestamp and Duration as datetime and timedelta, and what those cannot hold."""
 
 import copy
+import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
+import betterproto
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -134,6 +137,24 @@ def test_nanoseconds_in_lists_and_maps_survive(kitchen: ModuleType) -> None:
 def test_a_copied_exact_time_is_still_a_datetime(kitchen: ModuleType) -> None:
     message = codec.decode(kitchen.Lists, b"\x92\x01\x04\x08\x01\x10\x01")
     assert copy.deepcopy(message.instants) == message.instants
+
+
+@pytest.mark.parametrize("again", [codec.clone, copy.copy, copy.deepcopy])
+def test_copies_keep_what_a_datetime_cannot_hold(
+    kitchen: ModuleType, again: Callable[[betterproto.Message], betterproto.Message]
+) -> None:
+    in_list = codec.decode(kitchen.Lists, b"\x92\x01\x04\x08\x01\x10\x01")
+    in_field = codec.decode(kitchen.WellKnown, instant_field(1, 1))
+    assert in_field.instant.year == 1970
+    assert codec.encode(again(in_list)) == b"\x92\x01\x04\x08\x01\x10\x01"
+    assert codec.encode(again(in_field)) == instant_field(1, 1)
+
+
+def test_pickles_keep_what_times_cannot_hold(kitchen: ModuleType) -> None:
+    message = codec.decode(kitchen.Lists, b"\x92\x01\x04\x08\x01\x10\x01\x9a\x01\x04\x08\x02\x10\x03")
+    instants, spans = pickle.loads(pickle.dumps((message.instants, message.spans)))
+    assert (instants, spans) == (message.instants, message.spans)
+    assert codec.encode(kitchen.Lists(instants=instants, spans=spans)) == codec.encode(message)
 
 
 def test_parts_of_a_timestamp_that_comes_twice_are_merged(kitchen: ModuleType) -> None:
