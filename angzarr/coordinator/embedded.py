@@ -119,13 +119,13 @@ class EmbeddedCoordinator:
     async def _start(self, stack: AsyncExitStack) -> None:
         await self._store.open()
         stack.push_async_callback(self._close_store)
+        for endpoint in remotes(self.components):
+            stack.push_async_callback(endpoint.close)
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
         runtime = Runtime(Engine(self._store, self.components, self.config), group)
         stack.callback(runtime.stop)
         await runtime.start()
-        for endpoint in remotes(self.components):
-            stack.push_async_callback(endpoint.close)
         health = None
         if self._uds_base is not None or self._tcp is not None:
             health = await health_of(runtime.services, self.components.names)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from angzarr.coordinator.store import Store
     from angzarr.coordinator.subscription import Subscription
 
+_STRETCH = 10_000
 _log = get_logger(__name__)
 
 
@@ -55,6 +56,11 @@ class Progress:
         self._subscription = subscription
         self._mark = -1
         self._since = 0.0
+        self._looked = 0
+
+    def is_of(self, subscription: "Subscription") -> bool:
+        """Whether that is the projector in question: a rebuilt one is another."""
+        return self._subscription is subscription
 
     async def problem(self, patience: float) -> str:
         """What is wrong with it; ``""`` while it is at the head of the store, or got on lately.
@@ -74,9 +80,14 @@ class Progress:
 
     async def _behind(self) -> bool:
         subscription = self._subscription
-        return subscription.has_work or bool(
-            await self._store.since(subscription.cursor, 1, subscription.domains)
-        )
+        if subscription.has_work:
+            return True
+        self._looked = max(self._looked, subscription.cursor)
+        upto = min(await self._store.head(), self._looked + _STRETCH)
+        if await self._store.since(self._looked, 1, subscription.domains, upto):
+            return True
+        self._looked = upto
+        return False
 
 
 class HealthMonitor:
@@ -150,7 +161,7 @@ class HealthMonitor:
         found = list(self._local)
         for name, subscription in self._projections.subscriptions.items():
             progress = self._progress.get(name)
-            if progress is None or progress._subscription is not subscription:
+            if progress is None or not progress.is_of(subscription):
                 progress = self._progress[name] = Progress(self._store, subscription)
             try:
                 problem = await progress.problem(self._config.stalled_after)

@@ -142,7 +142,8 @@ class Projections:
             shadow.wanted = await self._engine.store.head()
         live.stop()
         cursor = SetPosition(shadow.consumer, EVERYTHING, shadow.cursor)
-        await self._engine.store.submit([cursor, AdoptPositions(shadow.consumer, live.consumer)])
+        adopt = AdoptPositions(shadow.consumer, live.consumer)
+        await self._engine.store.submit([cursor, *shadow.covering(), adopt])
         shadow.consumer = live.consumer
         self.subscriptions[name] = shadow
         self._group.start_soon(shadow.follow)

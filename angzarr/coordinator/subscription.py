@@ -20,6 +20,7 @@ from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.remote import UnreachableError
 from angzarr.coordinator.store.records import (
+    COVERED,
     PENDING,
     Key,
     LoggedEvent,
@@ -89,6 +90,8 @@ class Subscription:
         self.wanted: int = 0
         self.handed_over: int = 0
         self._ahead = 0
+        self._fresh: tuple[str, ...] = ()
+        self._fresh_until = 0
         self._caught_up = False
 
     async def start(self) -> None:
@@ -96,9 +99,29 @@ class Subscription:
         everything = await self._engine.store.position(self.consumer, EVERYTHING)
         if everything is not None:
             self.cursor = self._saved = everything.sequence
+        await self._cover(known=everything is not None)
         self.wanted = await self._engine.store.head()
         self._parked.update(position.key for position in await self._engine.store.parked(self.consumer))
         self._woken.set()
+
+    async def _cover(self, *, known: bool) -> None:
+        """Begin with the first event of each domain that the projector did not list before."""
+        store = self._engine.store
+        wanted, marked = set(self.projector.domains), await store.covered(self.consumer)
+        fresh = wanted - marked if known and "*" not in marked else set()
+        marks = [self._mark(domain, False) for domain in marked - wanted]
+        marks += (self._mark(domain, True) for domain in wanted - marked - fresh)
+        if marks:
+            await store.submit(marks)
+        if fresh:
+            self._fresh, self._fresh_until, self.cursor = tuple(sorted(fresh)), self.cursor, 0
+
+    def _mark(self, domain: str, covered: bool) -> SetPosition:
+        return SetPosition(self.consumer, Key(COVERED, domain, b""), int(covered))
+
+    def covering(self) -> "list[SetPosition]":
+        """What says that the projector has read its domains from the first event."""
+        return [self._mark(domain, True) for domain in self.projector.domains]
 
     def takes(self, domain: str) -> bool:
         """Whether the projector is to be given the domain's events."""
@@ -158,7 +181,10 @@ class Subscription:
         if self.cursor >= self.wanted:
             return False
         upto = min(self.wanted, self.cursor + _STRETCH)
-        domains = None if "*" in self.projector.domains else self.projector.domains
+        domains = self.domains
+        if self.cursor < self._fresh_until:
+            upto = min(upto, self._fresh_until)
+            domains = None if "*" in self._fresh else self._fresh
         most = min(_READ_AT_ONCE, self._config.read_ahead)
         events = await self._engine.store.since(self.cursor, most, domains, upto)
         for event in events:
@@ -198,9 +224,14 @@ class Subscription:
         """Store how far everything has been taken in; what is not is read again after a restart."""
         waiting = [behind.position - 1 for behind in self._behind.values() if behind.position]
         done = min([self.cursor, *waiting])
+        marks: list[SetPosition] = []
+        if self._fresh and done >= self._fresh_until:
+            marks, self._fresh = [self._mark(domain, True) for domain in self._fresh], ()
         if done > self._saved:
-            await self._engine.store.submit([SetPosition(self.consumer, EVERYTHING, done)])
+            marks.append(SetPosition(self.consumer, EVERYTHING, done))
             self._saved = done
+        if marks:
+            await self._engine.store.submit(marks)
 
     async def _advance(self, key: Key) -> float | None:
         behind = self._behind.get(key)

@@ -223,3 +223,50 @@ def test_a_wildcard_takes_all_but_system_domains() -> None:
     projector = ProjectorComponent("view", ("*",), View())
     assert (projector.takes("left"), projector.takes("_angzarr")) == (True, False)
     assert not ProjectorComponent("view", ("_angzarr",), View()).takes("_angzarr")
+
+
+def two_domains(view: View, path: Path, *domains: str) -> EmbeddedCoordinator:
+    return EmbeddedCoordinator(
+        handlers={"left": Domain(), "right": Domain()},
+        projectors={"view": (domains, view)},
+        store=path,
+        config=FAST,
+    )
+
+
+@pytest.mark.parametrize("domains", [["left", "right"], ["*"]])
+async def test_a_domain_listed_later_is_taken_in_from_its_first_event(
+    tmp_path: Path, domains: list[str]
+) -> None:
+    views = [View() for _ in range(4)]
+    for view, listed in zip(views, [["left"], domains, domains, ["left"]], strict=True):
+        async with two_domains(view, tmp_path / "w.db", *listed) as running:
+            await send(running, "left", A, "DoOne")
+            await send(running, "right", B, "DoTwo")
+            await running.settle(5)
+    assert views[0].events == [(A, 0, "DoneOne")]
+    assert sorted(views[1].events) == [(A, 1, "DoneOne"), (B, 0, "DoneTwo"), (B, 1, "DoneTwo")]
+    assert sorted(views[2].events) == [(A, 2, "DoneOne"), (B, 2, "DoneTwo")]
+    assert views[3].events == [(A, 3, "DoneOne")]
+
+
+async def test_a_domain_left_out_for_a_while_is_caught_up_on(tmp_path: Path) -> None:
+    views = [View() for _ in range(3)]
+    for view, listed in zip(views, [["left", "right"], ["left"], ["left", "right"]], strict=True):
+        async with two_domains(view, tmp_path / "w.db", *listed) as running:
+            await send(running, "right", B, "DoTwo")
+            await running.settle(5)
+    assert [sequence for _, sequence, _ in views[0].events + views[2].events] == [0, 1, 2]
+
+
+async def test_settling_waits_for_the_events_of_a_domain_listed_later(tmp_path: Path) -> None:
+    held = Held()
+    async with two_domains(View(), tmp_path / "w.db", "left") as running:
+        await send(running, "right", B, "DoTwo")
+        await running.settle(5)
+    async with two_domains(held, tmp_path / "w.db", "left", "right") as running:
+        with pytest.raises(SettleTimeout):
+            await running.settle(0.05)
+        held.gate.set()
+        await running.settle(5)
+    assert held.events == [(B, 0, "DoneTwo")]

@@ -109,6 +109,9 @@ class Store(Protocol):
     async def parked(self, consumer: str) -> "list[Position]":
         """The aggregates in which a consumer is stuck."""
 
+    async def covered(self, consumer: str) -> set[str]:
+        """The domains whose events a consumer has been given, or will be, from the first."""
+
     async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
         """Which projectors have taken an event in, and when where it was the last one."""
 

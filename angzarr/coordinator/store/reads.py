@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from angzarr.coordinator.store.records import (
+    COVERED,
     MAIN,
     DeadLetterRow,
     History,
@@ -282,6 +283,15 @@ def positions(connection: sqlite3.Connection, consumer: str, parked: bool = Fals
         (consumer,),
     )
     return [Position(consumer, Key(*row[:3]), row[3], bool(row[4])) for row in rows]
+
+
+def covered(connection: sqlite3.Connection, consumer: str) -> set[str]:
+    """The domains whose events a consumer has been given, or will be, from the first."""
+    rows = connection.execute(
+        "SELECT edition FROM positions WHERE consumer = ? AND domain = ? AND sequence = 1",
+        (consumer, COVERED),
+    )
+    return {row[0] for row in rows}
 
 
 def projected(connection: sqlite3.Connection, key: Key, sequence: int) -> dict[str, int | None]:

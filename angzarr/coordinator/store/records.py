@@ -6,6 +6,9 @@ from typing import NamedTuple
 MAIN = ""
 """The edition of the main timeline; unset and ``angzarr`` mean the same."""
 
+COVERED = "*"
+"""The domain of positions that say which domains a consumer reads: by their edition, with sequence 1 where it does."""
+
 PENDING, COMMITTED, REVOKED = 0, 1, 2
 """What a page is: waiting for its cascade to end, valid, or taken back."""
 

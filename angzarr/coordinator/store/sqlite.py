@@ -246,6 +246,9 @@ class SqliteStore:
     async def parked(self, consumer: str) -> "list[Position]":
         return await self._read(lambda connection: reads.positions(connection, consumer, parked=True))
 
+    async def covered(self, consumer: str) -> set[str]:
+        return await self._read(lambda connection: reads.covered(connection, consumer))
+
     async def projected(self, key: "Key", sequence: int) -> "dict[str, int | None]":
         return await self._read(lambda connection: reads.projected(connection, key, sequence))
 
