@@ -7,6 +7,7 @@ and its limit is shared with what the library itself does in threads, which stuc
 import asyncio
 import contextlib
 import contextvars
+import functools
 import os
 import queue
 import threading
@@ -34,7 +35,7 @@ class _Worker(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="angzarr-handler", daemon=True)
-        self.jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Callable[[], Callable[[], None]]] = queue.SimpleQueue()
 
     def run(self) -> None:
         while True:
@@ -44,9 +45,10 @@ class _Worker(threading.Thread):
                 if self._may_end():
                     return
                 continue
-            job()
-            del job  # holds a request and its state
+            tell = job()
             _idle.append(self)
+            tell()
+            del job, tell  # they hold a request and its state
 
     def _may_end(self) -> bool:
         """Whether nobody has just taken the worker out of the idle ones to give it a job."""
@@ -62,7 +64,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # threads do not survive a fork
 
 
-def _start(job: Callable[[], None]) -> None:
+def _start(job: Callable[[], Callable[[], None]]) -> None:
+    """Have a job done; it returns how to tell that it is done, by when the worker may be given the next."""
     try:
         worker = _idle.pop()
     except IndexError:
@@ -99,7 +102,7 @@ async def in_thread(function: Callable[[], T], name: str) -> T:
         else:
             done.set_exception(error)
 
-    def job() -> None:
+    def job() -> Callable[[], None]:
         result: T | None = None
         failure: BaseException | None = None
         try:
@@ -109,6 +112,9 @@ async def in_thread(function: Callable[[], T], name: str) -> T:
             failure.__cause__ = error
         except BaseException as error:
             failure = error
+        return functools.partial(tell, result, failure)
+
+    def tell(result: T | None, failure: BaseException | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(finish, result, failure)
 

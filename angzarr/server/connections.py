@@ -1,6 +1,7 @@
 """One client's connection: takes calls in, and says goodbye so that the client knows what became of each."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -9,7 +10,7 @@ from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Pro
 from grpclib.protocol import Stream as WireStream
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from hyperframe.frame import GoAwayFrame
 from structlog.stdlib import BoundLogger
 
@@ -152,7 +153,8 @@ class _Calls(AbstractHandler):
     def accept(self, stream: WireStream, headers: Any, release_stream: Callable[[], Any]) -> None:
         call = Call(stream, cast("Headers", headers), self._owner.serving)
         if self._refuses(call):
-            stream.reset_nowait(ErrorCodes.REFUSED_STREAM)  # certainly not executed: safe to send elsewhere
+            with contextlib.suppress(StreamClosedError):  # its caller gave up in the same breath
+                stream.reset_nowait(ErrorCodes.REFUSED_STREAM)  # certainly not executed: safe to send elsewhere
             release_stream()
             return
         self._calls[stream] = call

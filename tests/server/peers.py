@@ -169,6 +169,18 @@ class Peer:
         headers: Mapping[str, str] | None = None,
     ) -> int:
         """Open a stream; with a message, send it and (by default) end the request."""
+        stream = self._opened(path, message, end, headers or {})
+        self.flush()
+        return stream
+
+    def request_and_give_up(self, path: str, message: bytes) -> int:
+        """Open a stream and reset it in one write."""
+        stream = self._opened(path, message, True, {})
+        self.h2.reset_stream(stream, 8)
+        self.flush()
+        return stream
+
+    def _opened(self, path: str, message: bytes | None, end: bool, headers: Mapping[str, str]) -> int:
         stream = self.h2.get_next_available_stream_id()
         fields = {
             ":method": "POST",
@@ -177,12 +189,11 @@ class Peer:
             ":authority": "test",
             "content-type": "application/grpc",
             "te": "trailers",
-            **(headers or {}),
+            **headers,
         }
         self.h2.send_headers(stream, list(fields.items()))
         if message is not None:
             self.h2.send_data(stream, framed(message), end_stream=end)
-        self.flush()
         return stream
 
     async def read(self, until: Callable[[Event], bool]) -> Event | None:

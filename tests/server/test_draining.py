@@ -55,6 +55,19 @@ async def test_a_new_call_is_refused_as_not_executed_while_the_server_drains() -
             service.release.set()
 
 
+@pytest.mark.parametrize("http2", ["lean", "light", "h2"])
+async def test_a_refused_call_that_its_caller_gave_up_at_once_does_not_disturb_the_others(http2: str) -> None:
+    service = Bytes()
+    async with serving(service, http2=http2) as (server, port), await Peer.connect(port) as peer:
+        stream = peer.request(WAIT, b"late")
+        await service.started.wait()
+        async with draining(server):
+            peer.request_and_give_up(ECHO, b"new")
+            assert await peer.answer(peer.request(ECHO, b"newer")) == {"reset": "7"}
+            service.release.set()
+            assert (await peer.answer(stream))["grpc-status"] == "0"
+
+
 async def test_a_new_connection_is_refused_while_the_server_drains() -> None:
     service = Bytes()
     async with serving(service) as (server, port), await Peer.connect(port) as peer:
