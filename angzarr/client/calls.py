@@ -119,7 +119,16 @@ class Calls:
             return await self._again(attempts, error, failures.is_retryable)
 
     async def _write(self, attempts: "_Attempts[A]") -> A:
-        may_retry = failures.is_retryable if self.retry_commands else failures.certainly_never_reached
+        unsure: ClientError | None = None  # an attempt that may have been executed
+
+        def may_retry(error: ClientError) -> bool:
+            nonlocal unsure
+            if not self.retry_commands:
+                return failures.certainly_never_reached(error)
+            if failures.is_unsure(error):
+                unsure = error
+            return failures.is_retryable(error)
+
         try:
             try:
                 return await attempts.attempt()
@@ -128,10 +137,9 @@ class Calls:
                     raise
                 return await self._again(attempts, error, may_retry)
         except ClientError as error:
-            unknown = failures.outcome_unknown(error)
-            if unknown is None:
+            if unsure is None and not failures.is_unsure(error):
                 raise
-            raise unknown from error
+            raise failures.outcome_unknown(error) from error
 
     async def _stream(self, stream: "_Stream") -> AsyncIterator[Any]:
         try:

@@ -144,6 +144,8 @@ class Channel(grpclib.client.Channel):
             with anyio.fail_after(self.config.connect_timeout):
                 protocol = await self._reached(address)
                 await protocol.greeted
+            if not protocol.usable:
+                raise OSError(protocol.processor.ending)
         except TimeoutError as error:
             raise self._failed(self._late(protocol)) from error
         except (OSError, ValueError) as error:

@@ -180,31 +180,35 @@ def from_status(
     )
 
 
-def outcome_unknown(error: ClientError) -> OutcomeUnknownError | None:
-    """What a failed command raises when nobody can say whether it was executed; None when one can."""
+def is_unsure(error: ClientError) -> bool:
+    """Whether nobody can say if a command that failed so was executed."""
     if isinstance(error, GRPCError):
         if isinstance(error, NotSentError):
-            return None
-        if not isinstance(error, NoAnswerError) and error.grpc_code not in _UNSURE:
-            return None
-        return _noted(
-            OutcomeUnknownError(
-                error.status(),
-                code=error.code,
-                details=error.details,
-                metadata=error.metadata,
-                retry_delay=error.retry_delay,
-            )
-        )
-    if isinstance(error, TransportError) and not isinstance(error, NeverReachedError):
-        status = grpclib.GRPCError(Status.UNAVAILABLE, str(error.cause))
+            return False
+        return isinstance(error, NoAnswerError) or error.grpc_code in _UNSURE
+    return isinstance(error, TransportError) and not isinstance(error, NeverReachedError)
+
+
+def outcome_unknown(error: ClientError) -> OutcomeUnknownError:
+    """What a command raises that may have been executed, by this attempt or one before it."""
+    if not isinstance(error, GRPCError):
+        status = grpclib.GRPCError(Status.UNAVAILABLE, str(error.cause or error))
         return _noted(OutcomeUnknownError(status, code=codes.TRANSPORT_ERROR, details=error.details))
-    return None
+    return _noted(
+        OutcomeUnknownError(
+            error.status(),
+            code=error.code,
+            details=error.details,
+            current_events=error.current_events,
+            metadata=error.metadata,
+            retry_delay=error.retry_delay,
+        )
+    )
 
 
 def certainly_never_reached(error: ClientError) -> bool:
     """Whether the server did certainly not begin with the call, so that even a command can be sent again."""
-    return is_retryable(error) and not isinstance(error, GRPCError) and outcome_unknown(error) is None
+    return is_retryable(error) and not isinstance(error, GRPCError) and not is_unsure(error)
 
 
 def is_retryable(error: ClientError) -> bool:

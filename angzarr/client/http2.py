@@ -59,6 +59,7 @@ class Processor(EventsProcessor):
         self._strangers = 0
         self._greeted = greeted
         self._liveness = liveness
+        self.ending: str = ""
 
     def register(self, stream: Any) -> Callable[[], None]:
         self._strangers += not isinstance(stream, CallStream)
@@ -110,6 +111,7 @@ class Processor(EventsProcessor):
         _log.info("goaway_received", error_code=str(event.error_code), last_stream_id=last)
         self.draining = True
         self.handler.close()
+        self.ending = f"GOAWAY from the server; error_code: {event.error_code}"
         reason = f"GOAWAY from the server before it began with the call; error_code: {event.error_code}"
         streams: list[Any] = list(self.streams.values())
         for stream in streams:
@@ -133,6 +135,7 @@ class Processor(EventsProcessor):
 
     def close(self, reason: str = "Connection closed") -> None:
         super().close(reason)
+        self.ending = self.ending or reason
         self.refuse(OSError(reason))
         self.connection.write_ready.set()
         self.connection.stream_close_waiter.set()

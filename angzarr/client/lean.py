@@ -2,8 +2,10 @@
 
 h2 serves every kind of HTTP/2 peer; a gRPC client opens streams, sends one kind of headers, and never accepts a push.
 The methods and events are h2's, so either can stand under a channel (``ChannelConfig.http2``), and a test holds them
-equal on generated conversations. Checks and limits are those of RFC 9113 as h2 enforces them, and one that it does
-not: a frame that is too long is refused by its header, not after megabytes of it.
+equal on generated conversations. Checks and limits are those of RFC 9113 as h2 enforces them, and two that it does
+not: a frame that is too long is refused by its header, not after megabytes of it; and a flood of frames that help no
+call ends the connection (``angzarr.client.patience``). A content-length is nobody's measure: windows, frames and
+gRPC's own prefixes are.
 """
 
 from typing import Any
@@ -18,7 +20,11 @@ from h2.exceptions import (
 
 from angzarr.client import frames
 from angzarr.client.headers import RequestEncoder
+from angzarr.client.patience import SENT
 from angzarr.client.receiving import Receiver, Stream
+
+_STRAGGLERS = 3
+"""Frames that may be on their way when a stream is broken off here."""
 
 
 class _Open:
@@ -109,6 +115,7 @@ class LeanConnection(Receiver):
             raise FrameTooLargeError(f"{size} bytes do not fit into a frame")
         self._send_window -= size
         stream.send_window -= size
+        self._patience.earn(SENT)
         self._frame(frames.DATA, frames.END_STREAM if end_stream else 0, stream_id, data)
         if end_stream:
             self._end_here(stream_id, stream)
@@ -129,6 +136,7 @@ class LeanConnection(Receiver):
         """
         if self.streams.pop(stream_id, None) is None:
             raise StreamClosedError(stream_id)
+        self._patience.earn(_STRAGGLERS)
         self._frame(frames.RST_STREAM, 0, stream_id, int(error_code).to_bytes(4))
 
     def ping(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ from h2.exceptions import FlowControlError, FrameTooLargeError, ProtocolError
 
 from angzarr.client import frames
 from angzarr.client.headers import AnswerDecoder
+from angzarr.client.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ class Receiver:
         self._their_window = frames.FIRST_WINDOW
         self._their_table = 4096
         self._forget_table = False
+        self._patience = Patience()
         self.max_outbound_frame_size: int = frames.OUR_MAX_FRAME
         self.max_concurrent_streams: int = before_settings
         self.streams: dict[int, Stream] = {}
@@ -108,7 +110,9 @@ class Receiver:
                 if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
                     raise ProtocolError("a header block is interrupted")
                 handler = self._handlers.get(kind)
-                if handler is not None:
+                if handler is None:
+                    self._patience.spend()
+                else:
                     handler(buffer[start + 4], stream_id, payload, events)
                 start += 9 + size
         except ProtocolError as error:
@@ -183,6 +187,10 @@ class Receiver:
         if stream.ended_there or not stream.received:
             raise ProtocolError("data before the headers, or after the end")
         events.append(frames.event(DataReceived, stream_id=stream_id, data=data, flow_controlled_length=size))
+        if data:
+            self._patience.earn(1)
+        elif not flags & frames.END_STREAM:
+            self._patience.spend()
         if flags & frames.END_STREAM:
             self._end_there(stream_id, stream, events)
 
@@ -219,6 +227,7 @@ class Receiver:
             raise frames.CompressionError(str(error)) from error
         stream = self.streams.get(stream_id)
         if stream is None:
+            self._patience.spend()
             return
         if stream.ended_there:
             raise ProtocolError("headers after the end")
@@ -230,6 +239,7 @@ class Receiver:
         elif frames.is_informational(pairs):
             if ends:
                 raise ProtocolError("an informational answer that ends the stream")
+            self._patience.spend()
             return
         else:
             stream.received = 1
@@ -241,10 +251,12 @@ class Receiver:
         if stream_id == 0:
             raise ProtocolError("the connection has no priority")
         frames.require_size(payload, 5)
+        self._patience.spend()
 
     def _rst_stream(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         frames.require_size(payload, 4)
         self._require_used(stream_id)
+        self._patience.spend()
         if self.streams.pop(stream_id, None) is not None:
             code = frames.known(int.from_bytes(payload))
             events.append(frames.event(StreamReset, stream_id=stream_id, error_code=code, remote_reset=True))
@@ -252,6 +264,7 @@ class Receiver:
     def _settings(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id:
             raise ProtocolError("settings of a stream")
+        self._patience.spend()
         if flags & frames.ACK:
             frames.require_size(payload, 0)
             events.append(frames.event(SettingsAcknowledged, changed_settings={}))
@@ -299,6 +312,7 @@ class Receiver:
         if stream_id:
             raise ProtocolError("a ping of a stream")
         frames.require_size(payload, 8)
+        self._patience.spend()
         if flags & frames.ACK:
             events.append(frames.event(PingAckReceived, ping_data=payload))
         else:
@@ -309,6 +323,7 @@ class Receiver:
             raise ProtocolError("a goodbye of a stream")
         if len(payload) < 8:
             raise FrameTooLargeError("a goodbye is cut off")
+        self._patience.spend()
         events.append(
             frames.event(
                 ConnectionTerminated,
@@ -323,6 +338,7 @@ class Receiver:
         increment = int.from_bytes(payload) & frames.LARGEST_WINDOW
         if not increment:
             raise ProtocolError("a window grows by nothing")
+        self._patience.spend()
         if stream_id == 0:
             self._send_window += increment
             if self._send_window > frames.LARGEST_WINDOW:

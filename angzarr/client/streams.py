@@ -28,14 +28,16 @@ class CallStream:
     Args:
         protocol: the connection to open it on.
         limit: largest message to accept, in bytes.
+        single: whether one message is all the answer may have.
     """
 
-    def __init__(self, protocol: H2Protocol, limit: int) -> None:
+    def __init__(self, protocol: H2Protocol, limit: int, *, single: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._processor: Any = protocol.processor
         self._write: Callable[[], None] = getattr(protocol, "flush", protocol.connection.flush)
         self._limit = limit
+        self._single = single
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._release: Callable[[], None] | None = None
@@ -63,8 +65,12 @@ class CallStream:
         """Data came in: acknowledged at once while a message is incomplete, else when the next one is asked for."""
         body = self._body
         body += data
-        if len(body) >= _PREFIX and int.from_bytes(body[1:_PREFIX]) > self._limit:
-            self.fail(self._too_large(int.from_bytes(body[1:_PREFIX])))
+        if len(body) >= _PREFIX:
+            size = int.from_bytes(body[1:_PREFIX])
+            if size > self._limit:
+                self.fail(self._too_large(size))
+            elif self._single and len(body) > _PREFIX + size:
+                self.fail(_several())
         self._unacknowledged += ack_size
         if len(body) < self._wanted:
             self._acknowledge()
@@ -228,6 +234,8 @@ class CallStream:
             raise failures.no_answer(Status.INTERNAL, "the answer is compressed, which was not asked for")
         if len(body) < _PREFIX + size:
             raise failures.no_answer(Status.INTERNAL, "the answer is cut off")
+        if self._single and len(body) > _PREFIX + size:
+            raise _several()
         message = bytes(memoryview(body)[_PREFIX : _PREFIX + size])
         del body[: _PREFIX + size]
         return message
@@ -291,3 +299,7 @@ class CallStream:
             waiting.cancel()
             if before_open:
                 streams.pop(-id(self), None)
+
+
+def _several() -> ClientError:
+    return failures.no_answer(Status.INTERNAL, "more than one message where one belongs")

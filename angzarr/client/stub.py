@@ -75,7 +75,7 @@ class _Method:
         """A stream with its headers, and the first message, sent. Close it, come what may."""
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         protocol = await self._connection(deadline, timeout)
-        stream = CallStream(protocol, self.limit)
+        stream = CallStream(protocol, self.limit, single=not self.rpc.server_streaming)
         try:
             headers = self._headers
             if timeout is not None and deadline is not None:
@@ -254,6 +254,10 @@ def check_headers(stream: CallStream) -> None:
     content_type = fields.get("content-type", "")
     if not content_type.startswith("application/grpc"):
         raise failures.no_answer(Status.UNKNOWN, f"the answer's content-type is {content_type!r}")
+    length = fields.get("content-length")
+    if length is not None and stream.ended and length != str(stream.data_received):
+        text = f"{stream.data_received} bytes came, and content-length says {length!r}"
+        raise failures.no_answer(Status.INTERNAL, text)
 
 
 def check_status(stream: CallStream) -> None:

@@ -405,3 +405,66 @@ def test_sending_beyond_the_window_is_refused() -> None:
 def test_a_stream_that_is_over_takes_nothing(action: Callable[[Any], None]) -> None:
     with pytest.raises(h2.exceptions.StreamClosedError):
         action(opened(1))
+
+
+FLOODS = {
+    "pings": frame(6, 0, 0, b"12345678"),
+    "answers to pings nobody sent": frame(6, 1, 0, b"12345678"),
+    "settings": frame(4, 0, 0, b""),
+    "acknowledgements": frame(4, 1, 0, b""),
+    "priorities": frame(2, 0, 1, bytes(5)),
+    "window updates": frame(8, 0, 0, b"\0\0\0\x01"),
+    "empty data": frame(0, 0, 1, b""),
+    "data that is padding": frame(0, 8, 1, b"\x05" + bytes(5)),
+    "resets of a stream that is over": frame(3, 0, 1, b"\0\0\0\x08"),
+    "headers of a stream that is over": frame(3, 0, 1, b"\0\0\0\x08") + frame(1, 4, 1, HEADERS_BLOCK),
+    "goodbyes": frame(7, 0, 0, bytes(8)),
+    "unknown frames": frame(0xBE, 0, 0, b"grease"),
+    "informational headers": frame(1, 4, 3, hpack.Encoder().encode([(":status", "103")])),
+}
+
+
+def flood(client: Any, raw: bytes) -> None:
+    for _ in range(1500):
+        client.receive_data(raw)
+
+
+@pytest.mark.parametrize("raw", FLOODS.values(), ids=FLOODS.keys())
+def test_a_flood_ends_the_connection(raw: bytes) -> None:
+    client = opened(1, 3)
+    client.receive_data(frame(1, 4, 1, HEADERS_BLOCK))
+    for _ in range(1000):
+        client.receive_data(raw)
+    client.data_to_send()
+    with pytest.raises(h2.exceptions.ProtocolError, match="flood"):
+        flood(client, raw)
+    assert client.data_to_send()[-4:] == int(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM).to_bytes(4)
+
+
+def test_what_calls_cost_in_such_frames_is_no_flood() -> None:
+    client = opened()
+    for stream in range(1, 10_000, 2):
+        client.send_headers(stream, REQUEST)
+        client.send_data(stream, b"question", end_stream=True)
+        client.receive_data(
+            frame(8, 0, 0, b"\0\0\0\x08")
+            + frame(6, 0, 0, b"12345678")
+            + frame(1, 4, stream, HEADERS_BLOCK)
+            + frame(0, 0, stream, b"answer")
+            + frame(1, 5, stream, HEADERS_BLOCK)
+        )
+        client.data_to_send()
+
+
+def test_a_thousand_calls_that_are_cancelled_together_are_no_flood() -> None:
+    client = opened()
+    client.receive_data(frame(4, 0, 0, b"\0\x03\0\0\x10\0"))
+    for _ in range(5):
+        first = client.get_next_available_stream_id()
+        for stream in range(first, first + 2000, 2):
+            client.send_headers(stream, REQUEST)
+            client.send_data(stream, b"question", end_stream=True)
+        for stream in range(first, first + 2000, 2):
+            client.reset_stream(stream)
+            client.receive_data(frame(1, 4, stream, HEADERS_BLOCK) + frame(1, 5, stream, HEADERS_BLOCK))
+        client.data_to_send()

@@ -1,15 +1,17 @@
 """Servers that answer garbage, or not at all as gRPC does."""
 
 import asyncio
+from contextlib import suppress
 
 import anyio
 import h2.errors
 import h2.events
+import h2.exceptions
 import pytest
 from grpclib.const import Status
 
-from angzarr.errors import GRPCError, OutcomeUnknownError, TransportError
-from angzarr.messages import Query
+from angzarr.errors import ClientError, GRPCError, OutcomeUnknownError, TransportError
+from angzarr.messages import EventBook, Query
 from tests.faults.clients import (
     DONE,
     OK,
@@ -87,6 +89,7 @@ async def test_garbage_after_a_good_beginning_is_a_transport_error(garbage: byte
         (saying(OK, b"\0\0", DONE), Status.INTERNAL, "cut off"),
         (saying(OK, b"\x01\0\0\0\x01a", DONE), Status.INTERNAL, "compressed"),
         (saying(OK, b"\0\0\0\0\x02\xff\xff", DONE), Status.INTERNAL, "not a "),
+        (saying(OK, bytes(5) * 2, DONE), Status.INTERNAL, "more than one message"),
         (saying(OK, b"\0\x7f\xff\xff\xff", DONE), Status.RESOURCE_EXHAUSTED, "max_message_bytes"),
     ],
 )
@@ -98,6 +101,46 @@ async def test_an_answer_that_is_not_one_is_a_status(script: Script, status: Sta
         assert text in raised.value.grpc_details
         with pytest.raises(OutcomeUnknownError):
             await command(client, timeout=5)
+
+
+async def test_an_answer_that_never_ends_is_cut_off() -> None:
+    async def flood(peer: Peer) -> None:
+        stream = await peer.request()
+        peer.h2.send_headers(stream, OK)
+        with suppress(h2.exceptions.ProtocolError):
+            while True:
+                peer.h2.send_data(stream, bytes(1000))
+                await peer.flush()
+                await asyncio.sleep(0)
+                if peer.reader._buffer:  # type: ignore[attr-defined]
+                    peer.h2.receive_data(await peer.reader.read(65536))
+        await peer.until_closed()
+
+    async with client_of(flood) as client:
+        with pytest.raises(GRPCError) as raised:
+            await client.get_event_book(Query(), timeout=5)
+    assert "more than one message" in raised.value.grpc_details
+
+
+@pytest.mark.parametrize("length", ["0", "7", "1000000000", "-1", "many"])
+async def test_a_content_length_that_is_wrong_is_no_answer(length: str) -> None:
+    async def lie(peer: Peer) -> None:
+        peer.h2.config.validate_outbound_headers = False
+        stream = await peer.request()
+        peer.h2.send_headers(stream, [*OK, ("content-length", length)])
+        peer.h2.send_data(stream, bytes(5))
+        peer.h2.send_headers(stream, DONE, end_stream=True)
+        await peer.flush()
+        await peer.until_closed()
+
+    async with client_of(lie) as client:
+        with pytest.raises(ClientError):
+            await client.get_event_book(Query(), timeout=5)
+
+
+async def test_a_content_length_that_is_right_changes_nothing() -> None:
+    async with client_of(saying([*OK, ("content-length", "5")], bytes(5), DONE)) as client:
+        assert await client.get_event_book(Query(), timeout=5) == EventBook()
 
 
 async def test_frames_of_an_unknown_type_are_ignored() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import h2.errors
 import h2.events
 import pytest
+from grpclib.const import Status
 
 from angzarr.client import CommandHandlerClient, QueryClient
 from angzarr.errors import GRPCError, OutcomeUnknownError, TransportError
@@ -15,13 +16,14 @@ from tests.faults.clients import (
     OK,
     QUICK,
     client_of,
+    closed_at_once,
     command,
     killed,
     noticing,
     resetting,
     saying,
 )
-from tests.faults.peers import BOOK, Peer, answering, scripted, unharmed
+from tests.faults.peers import BOOK, Peer, Script, answering, scripted, unharmed
 
 
 async def test_a_query_is_retried_on_a_new_connection_after_a_kill() -> None:
@@ -38,6 +40,40 @@ async def test_a_command_is_not_retried_after_a_kill() -> None:
 async def test_retry_commands_opts_in_to_retrying_after_a_kill() -> None:
     async with client_of(killed, killed, answering, retry=QUICK, retry_commands=True) as client:
         await command(client)
+
+
+@pytest.mark.parametrize("then", [resetting(h2.errors.ErrorCodes.REFUSED_STREAM), closed_at_once])
+async def test_a_command_stays_unknown_when_retries_after_a_kill_never_arrive(then: Script) -> None:
+    async with client_of(killed, then, retry=QUICK, retry_commands=True) as client:
+        with pytest.raises(OutcomeUnknownError) as raised:
+            await command(client)
+    assert raised.value.grpc_code is Status.UNAVAILABLE
+    assert raised.value.is_connection_error()
+
+
+async def test_a_refusal_after_a_kill_says_nothing_about_the_attempt_before() -> None:
+    stale = saying([*OK, ("grpc-status", "9"), ("grpc-message", "stale")])
+    async with client_of(killed, stale, retry=QUICK, retry_commands=True) as client:
+        with pytest.raises(OutcomeUnknownError) as raised:
+            await command(client)
+    assert raised.value.is_precondition_failed()
+    assert raised.value.grpc_details == "stale"
+
+
+async def test_a_deadline_between_retries_leaves_the_outcome_of_the_first_unknown() -> None:
+    policy = ExponentialBackoffRetry(min_delay=0.05, max_delay=0.05, max_attempts=50)
+    refused = resetting(h2.errors.ErrorCodes.REFUSED_STREAM)
+    async with client_of(killed, refused, retry=policy, retry_commands=True) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await command(client, timeout=0.2)
+
+
+async def test_retried_commands_that_never_arrive_were_not_executed() -> None:
+    refused = resetting(h2.errors.ErrorCodes.REFUSED_STREAM)
+    async with client_of(refused, retry=QUICK, retry_commands=True) as client:
+        with pytest.raises(TransportError) as raised:
+            await command(client)
+    assert not isinstance(raised.value, OutcomeUnknownError)
 
 
 async def test_a_refused_stream_never_reached_the_server_so_a_command_is_retried() -> None:
