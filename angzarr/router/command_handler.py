@@ -36,7 +36,7 @@ from angzarr.router.raw.history import RawHistory
 from angzarr.router.raw.scan import split_request
 from angzarr.router.registry import Factory
 from angzarr.router.rejections import Answer, read_refusal
-from angzarr.router.requests import BookHistory, History, require_commands
+from angzarr.router.requests import NO_HISTORY, BookHistory, History, field_of, require_commands
 from angzarr.router.session import (
     CommandTable,
     Handler,
@@ -135,9 +135,7 @@ class CommandHandlerRouter(BuiltRouter):
         history: BookHistory | RawHistory | None = None
         try:
             commands = commands_at(data, start, end)
-            history = (
-                BookHistory(None) if events is None else RawHistory(data, *events, commands, self._cache)
-            )
+            history = NO_HISTORY if events is None else RawHistory(data, *events, commands, self._cache)
             session = Session(commands, history)
             answer = await self._decide(session)
         except Exception as error:
@@ -182,11 +180,13 @@ class CommandHandlerRouter(BuiltRouter):
                 instance = await instance
             state = session.state(handler, instance)
             emission = session.emission
-            standard = (command, state, emission.next_sequence)
             if method.asks or self._in_thread:
+                standard = (command, state, emission.next_sequence)
                 result = start(method, instance, standard, session.extra, self._in_thread)
+            elif method.takes == 3:
+                result = getattr(instance, method.name)(command, state, emission.next_sequence)
             else:
-                result = getattr(instance, method.name)(*standard[: method.takes])
+                result = getattr(instance, method.name)(*(command, state)[: method.takes])
             if method.is_async:
                 result = await result
             if emission.add_plain(result):
@@ -238,7 +238,7 @@ class CommandHandlerRouter(BuiltRouter):
         snapshot = session.snapshot() if emission.snapshot is None else emission.snapshot
         return business_response(
             emission,
-            session.command.cover_bytes() if emission.cover is None else codec.encode(emission.cover),
+            session.command.cover_field() if emission.cover is None else field_of(emission.cover),
             None if snapshot is None else codec.encode(snapshot),
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import betterproto
 
@@ -25,15 +25,8 @@ from angzarr.messages import (
 from angzarr.router.calls import Method
 from angzarr.router.faults import wrong_return
 
-
-class NewEvent(NamedTuple):
-    """An event to be stored: its sequence, type URL and bytes."""
-
-    sequence: int
-    type_url: str
-    value: bytes
-
-
+NewEvent: TypeAlias = tuple[int, str, bytes]
+"""An event to be stored: its sequence, type URL and bytes."""
 Item: TypeAlias = NewEvent | EventPage
 
 _LAST_SEQUENCE = 0xFFFFFFFF
@@ -50,21 +43,20 @@ class Emission:
         next_sequence: sequence of the first event.
     """
 
-    __slots__ = ("_created_at", "cover", "items", "next_sequence", "snapshot")
+    __slots__ = ("cover", "created_at", "items", "next_sequence", "snapshot")
 
     def __init__(self, next_sequence: int) -> None:
         self.next_sequence: int = next_sequence
         self.items: list[Item] = []
         self.cover: Cover | None = None
         self.snapshot: Snapshot | None = None
-        self._created_at: datetime | None = None
+        self.created_at: datetime | None = None
+        """The time of all events of one request, once it has been looked at."""
 
-    @property
-    def created_at(self) -> datetime:
-        """The time of all events of one request."""
-        if self._created_at is None:
-            self._created_at = now()
-        return self._created_at
+    def _now(self) -> datetime:
+        if self.created_at is None:
+            self.created_at = now()
+        return self.created_at
 
     def add(self, method: Method, result: object) -> None:
         """Take what a handler returned: None, a message, a list or tuple of messages, or an EventBook.
@@ -88,7 +80,7 @@ class Emission:
         if kind is None:
             return False
         type_url, encode = kind
-        self.items.append(NewEvent(self.next_sequence, type_url, encode(result)))
+        self.items.append((self.next_sequence, type_url, encode(result)))
         self.next_sequence += 1
         return True
 
@@ -120,7 +112,7 @@ class Emission:
         if name in {"", "sequence"}:
             self.next_sequence = stamped.header.sequence + 1
         if not has_field(page, "created_at"):
-            stamped.created_at = self.created_at
+            stamped.created_at = self._now()
         return stamped
 
     def require_room(self) -> None:
@@ -135,8 +127,8 @@ class Emission:
     def payloads(self, start: int = 0) -> Iterator[tuple[str, bytes]]:
         """Type URL and bytes of the inline events from a position on."""
         for item in self.items[start:]:
-            if isinstance(item, NewEvent):
-                yield item.type_url, item.value
+            if isinstance(item, tuple):
+                yield item[1], item[2]
             elif (payload := any_of(item)) is not None:
                 yield payload.type_url, payload.value
 
@@ -161,8 +153,9 @@ class Emission:
     def _page(self, item: Item) -> EventPage:
         if isinstance(item, EventPage):
             return item
+        sequence, type_url, value = item
         return EventPage(
-            header=PageHeader(sequence=item.sequence),
-            created_at=self.created_at,
-            event=PackedAny(type_url=item.type_url, value=item.value),
+            header=PageHeader(sequence=sequence),
+            created_at=self._now(),
+            event=PackedAny(type_url=type_url, value=value),
         )

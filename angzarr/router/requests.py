@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from angzarr import codec
+from angzarr.codec.wire import write_varint
 from angzarr.error_codes import codes, messages
 from angzarr.messages import CommandBook, Cover, EventBook, any_of
 from angzarr.router.faults import malformed
@@ -21,8 +22,8 @@ class CommandView(Protocol):
     def cover(self) -> Cover:
         """The book's cover."""
 
-    def cover_bytes(self) -> bytes:
-        """The same, encoded."""
+    def cover_field(self) -> bytes:
+        """The same, encoded as a book's field."""
 
 
 class History(Protocol):
@@ -57,6 +58,9 @@ class BookHistory:
         return fold.over(instance, self._book)
 
 
+NO_HISTORY = BookHistory(None)
+
+
 class BookCommands:
     """A command book, as a message."""
 
@@ -71,12 +75,18 @@ class BookCommands:
     def cover(self) -> Cover:
         return self._book.cover
 
-    def cover_bytes(self) -> bytes:
-        return codec.encode(self._book.cover)
+    def cover_field(self) -> bytes:
+        return field_of(self._book.cover)
 
     def vouches_for(self, cover: bytes) -> bool:
         """Whether a cover is known to be well-formed; not by this one, whose bytes were not kept."""
         return False
+
+
+def field_of(cover: Cover) -> bytes:
+    """A cover encoded as a book's field."""
+    encoded = codec.encode(cover)
+    return b"\x0a" + write_varint(len(encoded)) + encoded
 
 
 def require_commands(book: CommandBook) -> BookCommands:

@@ -21,6 +21,7 @@ from angzarr.messages import (
 from angzarr.router import decorators as marks
 from angzarr.router.calls import Method
 from angzarr.router.faults import decode_payload, type_mismatch, wrong_return
+from angzarr.router.raw.shapes import Shapes
 from angzarr.router.registry import Compiled, compile_handler
 
 __all__ = ["Fold", "rebuild"]
@@ -34,7 +35,7 @@ class Fold:
 
     Attributes:
         appliers: the applier of each event, by full name.
-        raw: parser and applier of the events met in raw histories, by type URL with our prefix.
+        shapes: the forms of pages met in raw histories.
     """
 
     def __init__(self, handler: Compiled) -> None:
@@ -42,7 +43,7 @@ class Fold:
         assert state_type is not None
         self.state_type: type = state_type
         self.appliers: Mapping[str, Method] = handler.appliers
-        self.raw: dict[bytes, tuple[Callable[[bytes, int, int], Any], Method]] = {}
+        self.shapes: Shapes = Shapes(handler.appliers)
         self._factory = handler.state_factory
         self.is_message: bool = isinstance(state_type, type) and issubclass(state_type, betterproto.Message)
 

@@ -1,13 +1,15 @@
 """The answer of a command handler, put together as bytes: covers are copied, not encoded again."""
 
+import time
 from datetime import UTC, datetime
 
 from angzarr import codec
-from angzarr.codec.wire import write_varint
+from angzarr.codec.wire import more_pairs, short_varints, write_varint
+from angzarr.messages.timestamps import frozen_time
 from angzarr.router.emission import Emission, NewEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BYTE = tuple(bytes((value,)) for value in range(128))
+_NANOS = 1_000_000_000
 _heads: dict[str, bytes] = {}
 """Type URL → the field of an Any that holds it. Only URLs of event classes that handlers return get here."""
 
@@ -17,44 +19,44 @@ def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) 
 
     Args:
         emission: the events.
-        cover: the encoded cover of the answer.
+        cover: the cover of the answer, encoded as a book's field.
         snapshot: the encoded snapshot; None for none.
     """
-    n = len(cover)
-    parts = [b"\x0a", _BYTE[n] if n < 128 else write_varint(n), cover]
+    short = short_varints()
+    parts = [cover]
     if snapshot is not None:
         parts += (b"\x12", write_varint(len(snapshot)), snapshot)
     if emission.items:
-        created_at = _clock.field(emission.created_at)
+        created_at = _clock.now() if emission.created_at is None else _clock.field(emission.created_at)
         for item in emission.items:
-            if type(item) is NewEvent:
-                _add_page(parts, item, created_at)
+            if type(item) is tuple:
+                _add_page(parts, item, created_at, short)
             else:
                 page = codec.encode(item)  # type: ignore[arg-type]
                 parts += (b"\x1a", write_varint(len(page)), page)
     n = emission.next_sequence
     if n:
-        parts += (b"\x30", _BYTE[n] if n < 128 else write_varint(n))
+        parts += (b"\x30", short[n] if n < 16384 else write_varint(n))
     book = b"".join(parts)
     n = len(book)
-    return b"".join((b"\x0a", _BYTE[n] if n < 128 else write_varint(n), book))
+    return b"".join((b"\x0a", short[n] if n < 16384 else write_varint(n), book))
 
 
-def _add_page(parts: list[bytes], event: NewEvent, created_at: bytes) -> None:
+def _add_page(parts: list[bytes], event: NewEvent, created_at: bytes, short: list[bytes]) -> None:
     """Add pages { header { sequence } created_at { … } event { type_url value } }."""
     number, type_url, value = event
-    sequence = _BYTE[number] if number < 128 else write_varint(number)
+    sequence = short[number] if number < 16384 else write_varint(number)
     head = _heads.get(type_url) or _head(type_url)
     n = len(value)
-    size = _BYTE[n] if n < 128 else write_varint(n)
+    size = short[n] if n < 16384 else write_varint(n)
     n = len(head) + 1 + len(size) + n if value else len(head)
-    packed = _BYTE[n] if n < 128 else write_varint(n)
+    packed = short[n] if n < 16384 else write_varint(n)
     n += 4 + len(sequence) + len(created_at) + len(packed)
     parts += (
         b"\x1a",
-        _BYTE[n] if n < 128 else write_varint(n),
+        short[n] if n < 16384 else write_varint(n),
         b"\x0a",
-        _BYTE[1 + len(sequence)],
+        short[1 + len(sequence)],
         b"\x08",
         sequence,
         created_at,
@@ -76,37 +78,47 @@ class _Clock:
     """Encodes times as the field ``created_at`` of a page; within the same second only the nanoseconds anew."""
 
     def __init__(self) -> None:
-        self._second = _EPOCH
-        self._body = b""
+        self._second = _Second(0)
+
+    def now(self) -> bytes:
+        """The field with the time it is, tag and length included."""
+        at = frozen_time()
+        if at is not None:
+            return self.field(at)
+        second, nanos = divmod(time.time_ns(), _NANOS)
+        return self._field(second, nanos - nanos % 1000)
 
     def field(self, at: datetime) -> bytes:
-        """The field, tag and length included."""
-        since = at - self._second
-        if since.days or since.seconds:
-            self._turn(at)
-            since = at - self._second
-        nanos = since.microseconds * 1000
-        body = self._body
-        if nanos >> 28:
-            body += bytes(
-                (
-                    0x10,
-                    nanos & 127 | 128,
-                    nanos >> 7 & 127 | 128,
-                    nanos >> 14 & 127 | 128,
-                    nanos >> 21 & 127 | 128,
-                    nanos >> 28,
-                )
-            )
-        elif nanos:
-            body += b"\x10" + write_varint(nanos)
-        return b"".join((b"\x12", _BYTE[len(body)], body))
+        """The field with some time, tag and length included."""
+        since = at - _EPOCH
+        return self._field(since.days * 86400 + since.seconds, since.microseconds * 1000)
 
-    def _turn(self, at: datetime) -> None:
-        self._second = second = at.astimezone(UTC).replace(microsecond=0)
-        since = second - _EPOCH
-        seconds = since.days * 86400 + since.seconds
-        self._body = b"\x08" + write_varint(seconds & 0xFFFFFFFFFFFFFFFF) if seconds else b""
+    def _field(self, number: int, nanos: int) -> bytes:
+        second = self._second
+        if second.number != number:
+            second = self._second = _Second(number)
+        if nanos >> 28:  # five bytes, as for most times
+            pairs = more_pairs()
+            return b"%b%b%b%c" % (second.exact, pairs[nanos & 16383], pairs[nanos >> 14 & 16383], nanos >> 28)
+        body = second.body + b"\x10" + write_varint(nanos) if nanos else second.body
+        return b"\x12%c%b" % (len(body), body)
+
+
+class _Second:
+    """What the times within a second have in common.
+
+    Attributes:
+        number: which second since 1970.
+        body: a Timestamp of the second alone.
+        exact: the field of one with five bytes of nanoseconds, up to these.
+    """
+
+    __slots__ = ("body", "exact", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.body: bytes = b"\x08" + write_varint(number & 0xFFFFFFFFFFFFFFFF) if number else b""
+        self.exact: bytes = b"\x12%c%b\x10" % (len(self.body) + 6, self.body)
 
 
 _clock = _Clock()

@@ -128,7 +128,7 @@ class RawHistory:
         if i < end and data[i] == 0x0A:
             n = data[i + 1]
             start, i = (i + 2, i + 2 + n) if n < 128 and i + 2 + n <= end else within(data, i + 1, end)
-            if not self._command.vouches_for(data[start:i]):
+            if not self._command.vouches_for(data[self._start : i]):
                 codec.parser_for(Cover)(data, start, i, PAGE_DEPTH)
         if i < end and data[i] == 0x12:
             start, i = within(data, i + 1, end)

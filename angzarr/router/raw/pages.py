@@ -1,19 +1,17 @@
 """The pages of a raw history, folded one by one."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
-from angzarr.messages import TYPE_URL_PREFIX, EventPage, any_of
-from angzarr.router.calls import Method
-from angzarr.router.raw.scan import page_head, sized
+from angzarr.messages import EventPage, any_of
+from angzarr.router.raw.scan import sized
+from angzarr.router.raw.shapes import Shapes
 from angzarr.router.state import Fold, explicit_sequence
 
-Applier: TypeAlias = tuple[Callable[[bytes, int, int], Any], Callable[[Any, Any], Any], Method] | tuple[()]
-"""Parser and applier of an event type; empty for a type without."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_PREFIX = TYPE_URL_PREFIX.encode()
 PAGE_DEPTH = MAX_DEPTH - 2
 
 
@@ -33,45 +31,18 @@ def within(data: bytes, i: int, end: int) -> tuple[int, int]:
     return span
 
 
-def _applier(fold: Fold | None, instance: Any, type_url: bytes) -> Applier:
-    """What to do with events under a type URL.
-
-    Raises:
-        UnicodeDecodeError: the URL is not UTF-8.
-    """
-    if fold is None:
-        type_url.decode()
-        return ()
-    known = fold.raw.get(type_url)
-    if known is None:
-        name = type_url.decode().rpartition("/")[2]
-        method = fold.appliers.get(name)
-        if method is None or method.message is None:
-            return ()
-        known = (codec.parser_for(method.message), method)
-        if type_url == _PREFIX + name.encode():
-            fold.raw[type_url] = known
-    parse, method = known
-    return (
-        parse,
-        getattr(instance, method.name) if method.takes == 2 else fold.bound(method, instance),
-        method,
-    )
-
-
 def fold_pages(
     data: bytes, i: int, end: int, fold: Fold | None, instance: Any, state: Any, floor: int | None
 ) -> tuple[Any, int]:
     """Fold the pages from ``i`` on: the state, and where they end.
 
-    One pass of the loop is one page. What precedes the event is matched as a whole. What precedes the event's value
-    (its length, the type URL, the value's length) is looked up: where the same bytes were found well-formed before, and
-    what is left of the page is as long as the value was then, they are well-formed here.
+    One pass of the loop is one page. Where a page as long as this one, with the same bytes up to the event's value but
+    for the digits of sequence and time, was found well-formed before, this one is.
     """
-    appliers: dict[bytes, Applier] = {}
-    heads: dict[int, int] = {}  # size of a page → size of what precedes the value, from the event's length on
-    events: dict[bytes, tuple[Applier, int]] = {}  # those bytes → applier, and size of the value
-    match = page_head
+    shapes = Shapes({}) if fold is None else fold.shapes
+    known = shapes.by_size
+    appliers: dict[str, Callable[[Any, Any], Any]] = {}
+    from_bytes = int.from_bytes
     while i < end and data[i] == 0x1A:
         n = data[i + 1]
         if n < 128:
@@ -82,60 +53,28 @@ def fold_pages(
             n = stop - i
         if stop > end:
             raise Unusual
-        matched = match(data, i, stop)
-        if matched is None:
-            state = _fold_page(
-                codec.parser_for(EventPage)(data, i, stop, PAGE_DEPTH), fold, instance, state, floor
-            )
-            i = stop
-            continue
-        k = matched.end()
-        size = heads.get(n, 0)
-        known = events.get(data[k : k + size])
-        if known is None or k + size + known[1] != stop:
-            known = _read_event(data, k, stop, fold, instance, appliers)
-            if known is None:
-                state = _fold_page(
-                    codec.parser_for(EventPage)(data, i, stop, PAGE_DEPTH), fold, instance, state, floor
-                )
+        for shape in known.get(n, ()):
+            if from_bytes(data[i : i + shape[0]]) & shape[1] == shape[2]:
+                break
+        else:
+            learnt = shapes.learn(data, i, stop)
+            if learnt is None:
+                page = codec.parser_for(EventPage)(data, i, stop, PAGE_DEPTH)
+                state = _fold_page(page, fold, instance, state, floor)
                 i = stop
                 continue
-            heads[n] = size = stop - known[1] - k
-            events[data[k : k + size]] = known
-        applier, length = known
-        if applier and (floor is None or _above(data, i, floor)):
-            parse, apply, method = applier
-            result = apply(state, parse(data, stop - length, stop))
-            if result is not None and fold is not None:
+            shape = learnt
+        size, _, _, applier = shape
+        if applier is not None and fold is not None and (floor is None or _above(data, i, floor)):
+            parse, method = applier
+            apply = appliers.get(method.name)
+            if apply is None:
+                apply = appliers[method.name] = fold.bound(method, instance)
+            result = apply(state, parse(data, i + size, stop))
+            if result is not None:
                 state = fold.after(method, state, result)
         i = stop
     return state, i
-
-
-def _read_event(
-    data: bytes, i: int, stop: int, fold: Fold | None, instance: Any, appliers: dict[bytes, Applier]
-) -> tuple[Applier, int] | None:
-    """Read an event that fills the rest of its page, from its length on: its applier, and the size of its value.
-
-    None for one that does not fill it, or is encoded in an unusual way.
-    """
-    span = sized(data, i)
-    if span is None or span[1] != stop or span[0] == stop:
-        return None
-    i = span[0]
-    size = data[i + 1]
-    start = i + 2
-    i = start + size
-    if data[start - 2] != 0x0A or size > 127 or i > stop:
-        return None
-    url = data[start:i]
-    applier = appliers.get(url)
-    if applier is None:
-        applier = appliers[url] = _applier(fold, instance, url)
-    if i == stop:
-        return applier, 0
-    span = sized(data, i + 1) if data[i] == 0x12 else None
-    return None if span is None or span[1] != stop else (applier, stop - span[0])
 
 
 def _above(data: bytes, i: int, floor: int) -> bool:

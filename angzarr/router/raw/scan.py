@@ -73,33 +73,3 @@ def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
     except IndexError:
         return None
     return (events, command) if i == end else None
-
-
-def read_cover(data: bytes, i: int, end: int) -> tuple[str, bytes, str, int] | None:
-    """Read a Cover of a 16-byte root, a domain and a correlation id, each optional; None for any other.
-
-    Returns:
-        Domain, root, correlation id, and where the correlation id's field begins.
-
-    Raises:
-        IndexError: the data ends in the middle.
-        UnicodeDecodeError: a text is not UTF-8.
-    """
-    root, domain, correlation_id = b"", "", ""
-    if data[i : i + 4] == b"\x0a\x12\x0a\x10":
-        root = data[i + 4 : i + 20]
-        i += 20
-    if i < end and data[i] == 0x12:
-        start = i + 2
-        i = start + data[i + 1]
-        if data[start - 1] > 127:
-            return None
-        domain = data[start:i].decode()
-    address = i
-    if i < end and data[i] == 0x1A:
-        start = i + 2
-        i = start + data[i + 1]
-        if data[start - 1] > 127:
-            return None
-        correlation_id = data[start:i].decode()
-    return (domain, root, correlation_id, address) if i == end else None
