@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import betterproto
 
 from angzarr import codec
+from angzarr.codec.wire import write_varint
 from angzarr.errors import EncodeError
 from angzarr.messages import Any as PackedAny
 from angzarr.messages import (
@@ -25,15 +26,45 @@ from angzarr.messages import (
 from angzarr.router.calls import Method
 from angzarr.router.faults import wrong_return
 
-NewEvent: TypeAlias = tuple[int, str, bytes]
-"""An event to be stored: its sequence, type URL and bytes."""
-Item: TypeAlias = NewEvent | EventPage
-
 _LAST_SEQUENCE = 0xFFFFFFFF
 _NOT_EVENTS = frozenset({BusinessResponse, EventBook, EventPage, RevocationResponse, Snapshot})
 
-_emitted: dict[type, tuple[str, Callable[[Any], bytes]]] = {}
-"""Event classes that have been emitted: type URL and encoder."""
+
+class Kind:
+    """An event class that handlers return.
+
+    Attributes:
+        type_url: its type URL.
+        encode: its encoder.
+        heads: what precedes values of some lengths in an encoded page, from the event's tag on.
+    """
+
+    __slots__ = ("encode", "heads", "type_url")
+
+    def __init__(self, cls: type[betterproto.Message]) -> None:
+        self.type_url: str = full_type_url_for(cls)
+        self.encode: Callable[[Any], bytes] = codec.encoder_for(cls)
+        self.heads: dict[int, bytes] = {}
+
+    def head(self, size: int) -> bytes:
+        """What precedes a value of so many bytes in an encoded page, from the event's tag on."""
+        url = self.type_url.encode()
+        head = b"\x0a" + write_varint(len(url)) + url
+        if size:
+            head += b"\x12" + write_varint(size)
+        head = b"\x1a" + write_varint(len(head) + size) + head
+        if size < _LONGEST_KEPT:
+            self.heads[size] = head
+        return head
+
+
+_LONGEST_KEPT = 256
+_kinds: dict[type, Kind] = {}
+"""The event classes that have been emitted."""
+
+NewEvent: TypeAlias = tuple[int, Kind, bytes]
+"""An event to be stored: its sequence, class and bytes."""
+Item: TypeAlias = NewEvent | EventPage
 
 
 class Emission:
@@ -76,11 +107,10 @@ class Emission:
         """Take None, or an event of a class that was emitted before; False, and nothing taken, for anything else."""
         if result is None:
             return True
-        kind = _emitted.get(type(result))
+        kind = _kinds.get(type(result))
         if kind is None:
             return False
-        type_url, encode = kind
-        self.items.append((self.next_sequence, type_url, encode(result)))
+        self.items.append((self.next_sequence, kind, kind.encode(result)))
         self.next_sequence += 1
         return True
 
@@ -90,7 +120,7 @@ class Emission:
         cls = type(event)
         if not issubclass(cls, betterproto.Message) or cls in _NOT_EVENTS:
             raise wrong_return(method, event)
-        _emitted[cls] = (full_type_url_for(cls), codec.encoder_for(cls))
+        _kinds[cls] = Kind(cls)
         self.add_plain(event)
 
     def add_book(self, book: EventBook) -> None:
@@ -128,7 +158,7 @@ class Emission:
         """Type URL and bytes of the inline events from a position on."""
         for item in self.items[start:]:
             if isinstance(item, tuple):
-                yield item[1], item[2]
+                yield item[1].type_url, item[2]
             elif (payload := any_of(item)) is not None:
                 yield payload.type_url, payload.value
 
@@ -153,9 +183,9 @@ class Emission:
     def _page(self, item: Item) -> EventPage:
         if isinstance(item, EventPage):
             return item
-        sequence, type_url, value = item
+        sequence, kind, value = item
         return EventPage(
             header=PageHeader(sequence=sequence),
             created_at=self._now(),
-            event=PackedAny(type_url=type_url, value=value),
+            event=PackedAny(type_url=kind.type_url, value=value),
         )

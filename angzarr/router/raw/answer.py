@@ -4,14 +4,15 @@ import time
 from datetime import UTC, datetime
 
 from angzarr import codec
-from angzarr.codec.wire import more_pairs, short_varints, write_varint
+from angzarr.codec.wire import write_varint
 from angzarr.messages.timestamps import frozen_time
-from angzarr.router.emission import Emission, NewEvent
+from angzarr.router.emission import Emission
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
-_heads: dict[str, bytes] = {}
-"""Type URL → the field of an Any that holds it. Only URLs of event classes that handlers return get here."""
+_BYTE = tuple(bytes((value,)) for value in range(128))
+_HEADERS = (b"", *(bytes((0x0A, 1 + digits, 0x08)) for digits in range(1, 6)))
+"""What precedes a sequence of so many bytes in a page."""
 
 
 def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) -> bytes:
@@ -22,56 +23,38 @@ def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) 
         cover: the cover of the answer, encoded as a book's field.
         snapshot: the encoded snapshot; None for none.
     """
-    short = short_varints()
-    parts = [cover]
+    parts = [b"\x0a", b"", cover]
+    total = len(cover)
     if snapshot is not None:
-        parts += (b"\x12", write_varint(len(snapshot)), snapshot)
+        total += _add(parts, b"\x12", snapshot)
     if emission.items:
-        created_at = _clock.now() if emission.created_at is None else _clock.field(emission.created_at)
+        at = _clock.now() if emission.created_at is None else _clock.field(emission.created_at)
         for item in emission.items:
-            if type(item) is tuple:
-                _add_page(parts, item, created_at, short)
-            else:
-                page = codec.encode(item)  # type: ignore[arg-type]
-                parts += (b"\x1a", write_varint(len(page)), page)
+            if type(item) is not tuple:
+                total += _add(parts, b"\x1a", codec.encode(item))  # type: ignore[arg-type]
+                continue
+            number, kind, value = item
+            sequence = _BYTE[number] if number < 128 else write_varint(number)
+            n = len(value)
+            head = kind.heads.get(n) or kind.head(n)
+            n += 3 + len(sequence) + len(at) + len(head)
+            size = _BYTE[n] if n < 128 else write_varint(n)
+            total += 1 + len(size) + n
+            parts += (b"\x1a", size, _HEADERS[len(sequence)], sequence, at, head, value)
     n = emission.next_sequence
     if n:
-        parts += (b"\x30", short[n] if n < 16384 else write_varint(n))
-    book = b"".join(parts)
-    n = len(book)
-    return b"".join((b"\x0a", short[n] if n < 16384 else write_varint(n), book))
+        sequence = _BYTE[n] if n < 128 else write_varint(n)
+        total += 1 + len(sequence)
+        parts += (b"\x30", sequence)
+    parts[1] = _BYTE[total] if total < 128 else write_varint(total)
+    return b"".join(parts)
 
 
-def _add_page(parts: list[bytes], event: NewEvent, created_at: bytes, short: list[bytes]) -> None:
-    """Add pages { header { sequence } created_at { … } event { type_url value } }."""
-    number, type_url, value = event
-    sequence = short[number] if number < 16384 else write_varint(number)
-    head = _heads.get(type_url) or _head(type_url)
-    n = len(value)
-    size = short[n] if n < 16384 else write_varint(n)
-    n = len(head) + 1 + len(size) + n if value else len(head)
-    packed = short[n] if n < 16384 else write_varint(n)
-    n += 4 + len(sequence) + len(created_at) + len(packed)
-    parts += (
-        b"\x1a",
-        short[n] if n < 16384 else write_varint(n),
-        b"\x0a",
-        short[1 + len(sequence)],
-        b"\x08",
-        sequence,
-        created_at,
-        b"\x1a",
-        packed,
-        head,
-    )
-    if value:
-        parts += (b"\x12", size, value)
-
-
-def _head(type_url: str) -> bytes:
-    url = type_url.encode()
-    head = _heads[type_url] = b"\x0a" + write_varint(len(url)) + url
-    return head
+def _add(parts: list[bytes], tag: bytes, value: bytes) -> int:
+    """Add a field; how many bytes it takes."""
+    size = write_varint(len(value))
+    parts += (tag, size, value)
+    return 1 + len(size) + len(value)
 
 
 class _Clock:
@@ -98,8 +81,15 @@ class _Clock:
         if second.number != number:
             second = self._second = _Second(number)
         if nanos >> 28:  # five bytes, as for most times
-            pairs = more_pairs()
-            return b"%b%b%b%c" % (second.exact, pairs[nanos & 16383], pairs[nanos >> 14 & 16383], nanos >> 28)
+            return second.exact + bytes(
+                (
+                    nanos & 127 | 128,
+                    nanos >> 7 & 127 | 128,
+                    nanos >> 14 & 127 | 128,
+                    nanos >> 21 & 127 | 128,
+                    nanos >> 28,
+                )
+            )
         body = second.body + b"\x10" + write_varint(nanos) if nanos else second.body
         return b"\x12%c%b" % (len(body), body)
 
