@@ -31,12 +31,11 @@ from angzarr.router.emission import Emission
 from angzarr.router.faults import decode_payload, explain, wrong_request
 from angzarr.router.raw.answer import business_response
 from angzarr.router.raw.cache import StateCache
-from angzarr.router.raw.commands import commands_at
-from angzarr.router.raw.history import RawHistory
-from angzarr.router.raw.scan import split_request
+from angzarr.router.raw.commands import read_request
+from angzarr.router.raw.history import history_at
 from angzarr.router.registry import Factory
 from angzarr.router.rejections import Answer, read_refusal
-from angzarr.router.requests import NO_HISTORY, BookHistory, History, field_of, require_commands
+from angzarr.router.requests import BookHistory, History, field_of, require_commands
 from angzarr.router.session import (
     CommandTable,
     Handler,
@@ -128,18 +127,16 @@ class CommandHandlerRouter(BuiltRouter):
         Raises:
             DecodeError: ``data`` is malformed; else as ``dispatch``.
         """
-        spans = split_request(data)
-        if spans is None or spans[1] is None:
+        request = read_request(data)
+        if request is None:
             return await super().dispatch_bytes(data)
-        events, (start, end) = spans[0], spans[1]
-        history: BookHistory | RawHistory | None = None
+        (start, end), command = request
+        history = history_at(data, start, end, command, self._cache)
+        session = Session(command, history)
         try:
-            commands = commands_at(data, start, end)
-            history = NO_HISTORY if events is None else RawHistory(data, *events, commands, self._cache)
-            session = Session(commands, history)
             answer = await self._decide(session)
         except Exception as error:
-            if isinstance(error, DecodeError) or history is None or not history.is_read:
+            if isinstance(error, DecodeError) or not history.is_read:
                 codec.decode(ContextualCommand, data)
             raise
         return self._encoded(session) if answer is None else codec.encode(answer)
@@ -152,13 +149,10 @@ class CommandHandlerRouter(BuiltRouter):
         try:
             for type_url, value in command.payloads:
                 found = table.get(type_url) or table.get(type_name_from_url(type_url))
-                if found is not None:
-                    answer = await self._handle_command(session, found, type_url, value)
-                elif framework_name(type_url) == "Notification":
-                    answer = await self._handle_rejection(session, type_url, value)
+                if found is None:
+                    response = response_of(await self._handle_other(session, type_url, value))
                 else:
-                    raise _nobody_handles(command.domain, type_url)
-                response = None if answer is None else response_of(answer)
+                    response = await self._handle_command(session, *found, type_url, value)
                 if response is not None:
                     return response
         finally:
@@ -168,11 +162,12 @@ class CommandHandlerRouter(BuiltRouter):
     async def _handle_command(
         self,
         session: Session,
-        found: tuple[Handler, Method, type[betterproto.Message]],
+        handler: Handler,
+        method: Method,
+        message: type[betterproto.Message],
         type_url: str,
         value: bytes,
-    ) -> Answer | None:
-        handler, method, message = found
+    ) -> BusinessResponse | None:
         command = decode_payload(message, type_url, value)
         try:
             instance = handler.factory()
@@ -193,7 +188,7 @@ class CommandHandlerRouter(BuiltRouter):
                 return None
             if hasattr(type(result), "__await__"):
                 result = await result
-            return absorb(emission, method, result)
+            return response_of(absorb(emission, method, result))
         except CommandRejectedError as rejection:
             if rejection.cover is None:
                 rejection.cover = codec.clone(session.command.cover())
@@ -201,6 +196,11 @@ class CommandHandlerRouter(BuiltRouter):
         except Exception as error:
             explain(error, method, type_url, session.command.cover())
             raise
+
+    async def _handle_other(self, session: Session, type_url: str, value: bytes) -> Answer:
+        if framework_name(type_url) != "Notification":
+            raise _nobody_handles(session.command.domain, type_url)
+        return await self._handle_rejection(session, type_url, value)
 
     async def _handle_rejection(self, session: Session, type_url: str, value: bytes) -> Answer:
         """Call every ``@rejected`` method of the refused command; events go before a revocation or notification."""

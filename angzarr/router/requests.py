@@ -58,7 +58,12 @@ class BookHistory:
         return fold.over(instance, self._book)
 
 
-NO_HISTORY = BookHistory(None)
+class _NoHistory(BookHistory):
+    def fold(self, fold: Fold, instance: Any) -> Any:
+        return fold.fresh(instance)
+
+
+NO_HISTORY = _NoHistory(None)
 
 
 class BookCommands:

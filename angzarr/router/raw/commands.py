@@ -1,12 +1,13 @@
-"""The command book of a raw request."""
+"""The command of a raw request, and where its history lies."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from angzarr import codec
 from angzarr.codec.wire import MAX_DEPTH
+from angzarr.errors import DispatchError
 from angzarr.messages import CommandBook, Cover
-from angzarr.router.raw.scan import Span, command_head, sized
+from angzarr.router.raw.scan import Span, command_head, sized, split_request
 from angzarr.router.requests import BookCommands, require_commands
 
 Payload: TypeAlias = tuple[str, bytes]
@@ -50,35 +51,50 @@ class RawCommands:
         return cover == mine or (len(cover) == self._address and mine[2 : self._address] == cover[2:])
 
 
-def commands_at(data: bytes, start: int, end: int) -> RawCommands | BookCommands:
-    """Read the command book at these bounds.
+def read_request(data: bytes) -> tuple[Span, RawCommands | BookCommands] | None:
+    """Read a ContextualCommand but for its events: where they lie, and the command.
 
-    Raises:
-        DecodeError: it is malformed.
-        DispatchError: it is incomplete, as ``require_commands`` says.
+    Returns:
+        None for what is malformed or incomplete, or has its fields in another order.
     """
     try:
-        found = _usual(data, start, end)
-    except (IndexError, UnicodeDecodeError):
-        found = None
-    if found is None:
-        return require_commands(codec.parser_for(CommandBook)(data, start, end, MAX_DEPTH - 1))
-    return found
-
-
-def _usual(data: bytes, i: int, end: int) -> RawCommands | None:
-    """Read a book of a cover and pages; the cover has a domain, and perhaps a 16-byte root and a correlation id.
-
-    Raises:
-        IndexError: the data ends in the middle.
-        UnicodeDecodeError: a text is not UTF-8.
-    """
-    first, root, correlation_id = i, b"", ""
-    size = data[i + 1]
-    i += 2
-    stop = i + size
-    if data[first] != 0x0A or size > 127 or stop > end:
+        return _read_usual(data) or _read_other(data)
+    except (IndexError, ValueError, DispatchError):  # UnicodeDecodeError, DecodeError
         return None
+
+
+def _read_other(data: bytes) -> tuple[Span, BookCommands] | None:
+    spans = split_request(data)
+    if spans is None or spans[1] is None:
+        return None
+    book = codec.parser_for(CommandBook)(data, *spans[1], MAX_DEPTH - 1)
+    return spans[0] or (0, 0), require_commands(book)
+
+
+def _read_usual(data: bytes) -> tuple[Span, RawCommands] | None:
+    """Read a book of a cover (a domain, perhaps a 16-byte root and a correlation id) and of pages with a command.
+
+    It is read in one pass nearly without calls, for it is read for every command.
+    """
+    i, end = 0, len(data)
+    events = (0, 0)
+    if data[0] == 0x0A:
+        size = data[1]
+        span = (2, 2 + size) if size < 128 else sized(data, 1)
+        if span is None:
+            return None
+        events, i = span, span[1]
+    size = data[i + 1]
+    span = (i + 2, i + 2 + size) if size < 128 else sized(data, i + 1)
+    if span is None or data[i] != 0x12 or span[1] != end:
+        return None
+    first = span[0]
+    size = data[first + 1]
+    i = first + 2
+    stop = i + size
+    if data[first] != 0x0A or size > 127:
+        return None
+    root, correlation_id = b"", ""
     if data.startswith(_ROOT, i):
         root = data[i + 4 : i + 20]
         i += 20
@@ -90,24 +106,28 @@ def _usual(data: bytes, i: int, end: int) -> RawCommands | None:
     address = i - first
     if i < stop and data[i] == 0x1A:
         size = data[i + 1]
-        i += 2 + size
         if size > 127:
             return None
+        i += 2 + size
         correlation_id = data[i - size : i].decode()
     if i != stop:
         return None
+    cover = data[first:i]
     payloads = []
     while i < end:
         size = data[i + 1]
-        page: Span | None = (i + 2, i + 2 + size) if size < 128 else sized(data, i + 1)
-        payload = None if page is None or data[i] != 0x12 or page[1] > end else _payload(data, *page)
-        if page is None or payload is None:
+        span = (i + 2, i + 2 + size) if size < 128 else sized(data, i + 1)
+        if span is None or data[i] != 0x12 or span[1] > end:
+            return None
+        i, stop = span
+        payload = _payload(data, i, stop)
+        if payload is None:
             return None
         payloads.append(payload)
-        i = page[1]
-    return (
-        RawCommands(data[first:stop], address, domain, root, correlation_id, payloads) if payloads else None
-    )
+        i = stop
+    if not payloads:
+        return None
+    return events, RawCommands(cover, address, domain, root, correlation_id, payloads)
 
 
 def _payload(data: bytes, i: int, stop: int) -> Payload | None:
@@ -116,18 +136,20 @@ def _payload(data: bytes, i: int, stop: int) -> Payload | None:
     if head is None:
         return None
     i = head.end()
-    span = (i + 1, i + 1 + data[i]) if data[i] < 128 else sized(data, i)
+    size = data[i]
+    span = (i + 1, i + 1 + size) if size < 128 else sized(data, i)
     if span is None or span[1] != stop:
         return None
     i = span[0]
-    n = data[i + 1]
-    if data[i] != 0x0A or not 0 < n < 128:
+    size = data[i + 1]
+    if data[i] != 0x0A or not 0 < size < 128:
         return None
-    i += 2 + n
-    type_url = data[i - n : i].decode()
+    i += 2 + size
+    type_url = data[i - size : i].decode()
     if i == stop:
         return type_url, b""
     if data[i] != 0x12:
         return None
-    span = (i + 2, i + 2 + data[i + 1]) if data[i + 1] < 128 else sized(data, i + 1)
+    size = data[i + 1]
+    span = (i + 2, i + 2 + size) if size < 128 else sized(data, i + 1)
     return None if span is None or span[1] != stop else (type_url, data[span[0] : stop])

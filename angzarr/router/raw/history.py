@@ -8,10 +8,19 @@ from angzarr.messages import Cover, EventBook, Snapshot
 from angzarr.router.raw.cache import StateCache
 from angzarr.router.raw.commands import RawCommands
 from angzarr.router.raw.pages import PAGE_DEPTH, Unusual, fold_pages, within
-from angzarr.router.requests import BookCommands, BookHistory
+from angzarr.router.requests import NO_HISTORY, BookCommands, BookHistory
 from angzarr.router.state import Fold, snapshot_of
 
 _BOOK_DEPTH = MAX_DEPTH - 1
+
+
+def history_at(
+    data: bytes, start: int, end: int, command: RawCommands | BookCommands, cache: StateCache | None
+) -> "RawHistory | BookHistory":
+    """The history at these bounds of a request."""
+    if end - start < 256 and (start == end or command.vouches_for(data[start:end])):
+        return NO_HISTORY  # nothing but the command's cover
+    return RawHistory(data, start, end, command, cache)
 
 
 class RawHistory:
