@@ -8,7 +8,7 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import CommandRejectedError, DecodeError, DispatchError
+from angzarr.errors import DecodeError, DispatchError
 from angzarr.messages import (
     BusinessResponse,
     CommandBook,
@@ -25,7 +25,7 @@ from angzarr.messages import (
     type_name_from_url,
 )
 from angzarr.router.base import BuiltRouter
-from angzarr.router.calls import Method, start
+from angzarr.router.calls import start
 from angzarr.router.context import bind, bound, restore
 from angzarr.router.emission import Emission
 from angzarr.router.faults import decode_payload, explain, wrong_request
@@ -33,14 +33,17 @@ from angzarr.router.raw.answer import business_response
 from angzarr.router.raw.cache import StateCache
 from angzarr.router.raw.commands import read_request
 from angzarr.router.raw.history import history_at
+from angzarr.router.raw.plain import answer_plainly, is_plain
 from angzarr.router.registry import Factory
 from angzarr.router.rejections import Answer, read_refusal
 from angzarr.router.requests import BookHistory, History, field_of, require_commands
 from angzarr.router.session import (
     CommandTable,
     Handler,
+    Route,
     Session,
     absorb,
+    blame,
     command_tables,
     only_events,
     response_of,
@@ -68,7 +71,7 @@ class CommandHandlerRouter(BuiltRouter):
         self._options["state_cache"] = state_cache
         self._cache = None if state_cache is None else StateCache(state_cache)
         self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self._entries)
-        self._commands = command_tables(self._handlers)
+        self._commands = command_tables(self._handlers, in_thread=self._in_thread)
 
     def supports_handle_fact(self) -> bool:
         """Whether some class has a ``@handles_fact`` method."""
@@ -132,13 +135,20 @@ class CommandHandlerRouter(BuiltRouter):
             return await super().dispatch_bytes(data)
         (start, end), command = request
         history = history_at(data, start, end, command, self._cache)
-        session = Session(command, history)
+        table = self._commands.get(command.domain, _NO_COMMANDS)
+        route = table.get(command.payloads[0][0])
         try:
-            answer = await self._decide(session)
+            if route is not None and is_plain(route, command):
+                answer = answer_plainly(route, command, history)
+                return answer if type(answer) is bytes else await answer  # type: ignore[misc]
+            return await self._decide_on_bytes(Session(command, history))
         except Exception as error:
             if isinstance(error, DecodeError) or not history.is_read:
                 codec.decode(ContextualCommand, data)
             raise
+
+    async def _decide_on_bytes(self, session: Session) -> bytes:
+        answer = await self._decide(session)
         return self._encoded(session) if answer is None else codec.encode(answer)
 
     async def _decide(self, session: Session) -> BusinessResponse | None:
@@ -152,7 +162,7 @@ class CommandHandlerRouter(BuiltRouter):
                 if found is None:
                     response = response_of(await self._handle_other(session, type_url, value))
                 else:
-                    response = await self._handle_command(session, *found, type_url, value)
+                    response = await self._handle_command(session, found, type_url, value)
                 if response is not None:
                     return response
         finally:
@@ -160,14 +170,9 @@ class CommandHandlerRouter(BuiltRouter):
         return None
 
     async def _handle_command(
-        self,
-        session: Session,
-        handler: Handler,
-        method: Method,
-        message: type[betterproto.Message],
-        type_url: str,
-        value: bytes,
+        self, session: Session, route: Route, type_url: str, value: bytes
     ) -> BusinessResponse | None:
+        handler, method, message, _ = route
         command = decode_payload(message, type_url, value)
         try:
             instance = handler.factory()
@@ -189,12 +194,8 @@ class CommandHandlerRouter(BuiltRouter):
             if hasattr(type(result), "__await__"):
                 result = await result
             return response_of(absorb(emission, method, result))
-        except CommandRejectedError as rejection:
-            if rejection.cover is None:
-                rejection.cover = codec.clone(session.command.cover())
-            raise
         except Exception as error:
-            explain(error, method, type_url, session.command.cover())
+            blame(error, method, type_url, session.command)
             raise
 
     async def _handle_other(self, session: Session, type_url: str, value: bytes) -> Answer:

@@ -26,7 +26,7 @@ from angzarr.messages import (
 from angzarr.router.calls import Method
 from angzarr.router.faults import wrong_return
 
-_LAST_SEQUENCE = 0xFFFFFFFF
+LAST_SEQUENCE = 0xFFFFFFFF
 _NOT_EVENTS = frozenset({BusinessResponse, EventBook, EventPage, RevocationResponse, Snapshot})
 
 
@@ -61,6 +61,9 @@ class Kind:
 _LONGEST_KEPT = 256
 _kinds: dict[type, Kind] = {}
 """The event classes that have been emitted."""
+
+kind_of = _kinds.get
+"""The kind of an event class that has been emitted before."""
 
 NewEvent: TypeAlias = tuple[int, Kind, bytes]
 """An event to be stored: its sequence, class and bytes."""
@@ -107,7 +110,7 @@ class Emission:
         """Take None, or an event of a class that was emitted before; False, and nothing taken, for anything else."""
         if result is None:
             return True
-        kind = _kinds.get(type(result))
+        kind = kind_of(type(result))
         if kind is None:
             return False
         self.items.append((self.next_sequence, kind, kind.encode(result)))
@@ -151,7 +154,7 @@ class Emission:
         Raises:
             EncodeError: it would be beyond the last sequence, 2**32 - 1.
         """
-        if self.next_sequence > _LAST_SEQUENCE:
+        if self.next_sequence > LAST_SEQUENCE:
             raise EncodeError(f"{self.next_sequence} is beyond the last sequence", "EventBook.next_sequence")
 
     def payloads(self, start: int = 0) -> Iterator[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import betterproto
 
 from angzarr import codec
+from angzarr.errors import CommandRejectedError
 from angzarr.messages import (
     TYPE_URL_PREFIX,
     BusinessResponse,
@@ -15,7 +16,7 @@ from angzarr.messages import (
 )
 from angzarr.router.calls import Method
 from angzarr.router.emission import Emission
-from angzarr.router.faults import wrong_return
+from angzarr.router.faults import explain, wrong_return
 from angzarr.router.registry import Compiled, HandlerInfo
 from angzarr.router.rejections import Answer, sort_answer
 from angzarr.router.requests import CommandView, History
@@ -33,18 +34,22 @@ class Handler:
         self.makes_itself: bool = factory is compiled.info.cls
 
 
-CommandTable: TypeAlias = dict[str, tuple[Handler, Method, type[betterproto.Message]]]
+Route: TypeAlias = tuple[Handler, Method, type[betterproto.Message], bool]
+"""Where a command goes, its class, and whether the method wants nothing but command, state and sequence."""
+CommandTable: TypeAlias = dict[str, Route]
 
 
-def command_tables(handlers: Sequence[Handler]) -> dict[str, CommandTable]:
+def command_tables(handlers: Sequence[Handler], *, in_thread: bool) -> dict[str, CommandTable]:
     """Domain → what a command may be called, with our prefix and bare → its handler. Notifications are no commands."""
     tables: dict[str, CommandTable] = {}
     for handler in handlers:
         table = tables.setdefault(handler.info.domain, {})
         for name, (method, *_) in handler.compiled.handles.items():
             if method.message is not None and framework_name(name) != "Notification":
-                table.setdefault(name, (handler, method, method.message))
-                table.setdefault(TYPE_URL_PREFIX + name, (handler, method, method.message))
+                plain = not (in_thread or method.asks or handler.info.snapshot_every)
+                route = handler, method, method.message, plain
+                table.setdefault(name, route)
+                table.setdefault(TYPE_URL_PREFIX + name, route)
     return tables
 
 
@@ -136,6 +141,14 @@ def response_of(answer: Answer | None) -> BusinessResponse | None:
     if answer.revocation is not None:
         return BusinessResponse(revocation=answer.revocation)
     return None if answer.notification is None else BusinessResponse(notification=answer.notification)
+
+
+def blame(error: Exception, method: Method, type_url: str, command: CommandView) -> None:
+    """Note on what was raised while a command was handled: on a rejection its cover, on others what was handled."""
+    if not isinstance(error, CommandRejectedError):
+        explain(error, method, type_url, command.cover())
+    elif error.cover is None:
+        error.cover = codec.clone(command.cover())
 
 
 def only_events(emission: Emission, method: Method, result: object) -> None:

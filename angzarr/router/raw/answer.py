@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from angzarr import codec
 from angzarr.codec.wire import write_varint
 from angzarr.messages.timestamps import frozen_time
-from angzarr.router.emission import Emission
+from angzarr.router.emission import LAST_SEQUENCE, Emission, Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
@@ -50,6 +50,40 @@ def business_response(emission: Emission, cover: bytes, snapshot: bytes | None) 
     return b"".join(parts)
 
 
+def one_event(cover: bytes, number: int, kind: Kind, value: bytes) -> bytes:
+    """As ``business_response``, of one event.
+
+    Raises:
+        EncodeError: the aggregate has no sequence left.
+    """
+    if number >= LAST_SEQUENCE:
+        Emission(number + 1).require_room()
+    at = _clock.now()
+    sequence = _BYTE[number] if number < 128 else write_varint(number)
+    following = _BYTE[number + 1] if number < 127 else write_varint(number + 1)
+    n = len(value)
+    head = kind.heads.get(n) or kind.head(n)
+    n += 3 + len(sequence) + len(at) + len(head)
+    size = _BYTE[n] if n < 128 else write_varint(n)
+    total = len(cover) + 1 + len(size) + n + 1 + len(following)
+    return b"".join(
+        (
+            b"\x0a",
+            _BYTE[total] if total < 128 else write_varint(total),
+            cover,
+            b"\x1a",
+            size,
+            _HEADERS[len(sequence)],
+            sequence,
+            at,
+            head,
+            value,
+            b"\x30",
+            following,
+        )
+    )
+
+
 def _add(parts: list[bytes], tag: bytes, value: bytes) -> int:
     """Add a field; how many bytes it takes."""
     size = write_varint(len(value))
@@ -68,7 +102,9 @@ class _Clock:
         at = frozen_time()
         if at is not None:
             return self.field(at)
-        second, nanos = divmod(time.time_ns(), _NANOS)
+        since = time.time_ns()
+        second = since // _NANOS
+        nanos = since % _NANOS
         return self._field(second, nanos - nanos % 1000)
 
     def field(self, at: datetime) -> bytes:
