@@ -85,10 +85,17 @@ class CommandBuilder:
     async def at_current_sequence(self) -> Self:
         """Set the sequence to the aggregate's next one, as the coordinator has it now.
 
+        Asks for no events, only for the sequence that follows them; for all of them where a coordinator does not say.
+
         Raises:
+            InvalidArgumentError: INVALID_ARGUMENT, the client was made from a stub that cannot be asked.
             ClientError: what ``QueryClient.get_event_book`` raises.
         """
-        book = await self._client._query_client().query(self._domain, self._root).get_event_book()
+        query = self._client.queries.query(self._domain, self._root)
+        tail = await query.range(_LARGEST_SEQUENCE).get_event_book()
+        if 0 < tail.next_sequence < _LARGEST_SEQUENCE:
+            return self.with_sequence(tail.next_sequence)
+        book = await self._client.queries.query(self._domain, self._root).get_event_book()
         return self.with_sequence(book.next_sequence)
 
     def build(self) -> CommandBook:

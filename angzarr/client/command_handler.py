@@ -119,16 +119,27 @@ class CommandHandlerClient(SingleServiceClient):
             _HANDLE_SYNC_SPECULATIVE, self.stub, request, correlation_id_of(request.command), timeout
         )
 
-    def _query_client(self) -> QueryClient:
-        if self._queries is None and self._channel is not None:
-            self._queries = QueryClient._sharing(self)
+    @property
+    def queries(self) -> QueryClient:
+        """A client that reads the events of the same coordinator.
+
+        Raises:
+            InvalidArgumentError: INVALID_ARGUMENT, this one was made from a stub that has no queries.
+        """
         if self._queries is None:
-            raise InvalidArgumentError(
-                messages.INVALID_ARGUMENT,
-                code=codes.INVALID_ARGUMENT,
-                details={
-                    keys.FIELD: "client",
-                    keys.CAUSE: "a client made from_stub cannot query; take DomainClient.command_handler",
-                },
-            )
+            self._queries = self._query_client()
         return self._queries
+
+    def _query_client(self) -> QueryClient:
+        if self._channel is not None:
+            return QueryClient._sharing(self)
+        if hasattr(self.stub, "get_event_book"):
+            return QueryClient._composed((self.stub,), self._calls)
+        raise InvalidArgumentError(
+            messages.INVALID_ARGUMENT,
+            code=codes.INVALID_ARGUMENT,
+            details={
+                keys.FIELD: "client",
+                keys.CAUSE: "a client made from_stub cannot query; take DomainClient.command_handler",
+            },
+        )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import betterproto
 import pytest
 
-from angzarr.client import CommandBuilder, CommandHandlerClient, QueryClient
+from angzarr.client import CommandBuilder, CommandHandlerClient
 from angzarr.codec import encode, has_field
 from angzarr.errors import InvalidArgumentError, UnregisteredMessageError
 from angzarr.messages import (
@@ -15,8 +15,8 @@ from angzarr.messages import (
     Cover,
     EventBook,
     MergeStrategy,
+    Query,
     SequenceRange,
-    Snapshot,
     SyncMode,
 )
 from tests.client.stubs import Recording
@@ -168,19 +168,41 @@ async def test_execute_builds_first_and_sends_nothing_incomplete() -> None:
     assert stub.calls == []
 
 
-async def test_at_current_sequence_reads_the_aggregates_next_one() -> None:
-    queries = Recording(EventBook(next_sequence=12, snapshot=Snapshot(sequence=11)))
-    client = CommandHandlerClient.from_stub(Recording())
-    client._queries = QueryClient.from_stub(queries)
-    built = await client.command("player", ROOT).with_command(URL, b"").at_current_sequence()
+def asking(queries: Recording) -> CommandBuilder:
+    client = CommandHandlerClient.from_stub(queries)
+    return client.command("player", ROOT).with_command(URL, b"")
+
+
+async def test_at_current_sequence_reads_the_aggregates_next_one_and_no_event() -> None:
+    queries = Recording(EventBook(next_sequence=12))
+    built = await asking(queries).at_current_sequence()
     assert built.build().pages[0].header.sequence == 12
     assert queries.names == ["get_event_book"]
-    assert queries.last.cover == Cover(domain="player", root=built.build().cover.root)
+    assert queries.last == Query(
+        cover=Cover(domain="player", root=built.build().cover.root), range=SequenceRange(lower=2**32 - 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("tail", "history", "expected"),
+    [
+        (EventBook(), EventBook(), 0),
+        (EventBook(), EventBook(next_sequence=7), 7),
+        (EventBook(next_sequence=2**32 - 1), EventBook(next_sequence=7), 7),
+    ],
+)
+async def test_at_current_sequence_reads_the_history_of_coordinators_that_do_not_say(
+    tail: EventBook, history: EventBook, expected: int
+) -> None:
+    queries = Recording(tail, history)
+    built = await asking(queries).at_current_sequence()
+    assert built.build().pages[0].header.sequence == expected
+    assert queries.last == Query(cover=Cover(domain="player", root=built.build().cover.root))
 
 
 async def test_at_current_sequence_needs_somebody_to_ask() -> None:
     with pytest.raises(InvalidArgumentError) as raised:
-        await builder().at_current_sequence()
+        await builder(object()).at_current_sequence()
     assert "DomainClient" in raised.value.details["cause"]
 
 
