@@ -137,12 +137,16 @@ class HandReplay:
     async def _play(self, steps: Sequence[Step], sequence: int) -> bool:
         """Send the steps in order, each at the sequence the one before it led to; False when one is refused."""
         for at, step in enumerate(steps):
+            if step.command is None:
+                self._reject(step, "ACTION_UNKNOWN", "no action of hold'em in PHH notation", {})
+                self.progress(len(steps) - at)
+                return False
             try:
                 response = await self.client.send(step.command, root=self.root, sequence=sequence)
             except GRPCError as error:
                 if error.grpc_code not in REFUSALS:
                     raise
-                self._refused(step, error)
+                self._reject(step, error.code, error.grpc_details, error.details)
                 self.progress(len(steps) - at)
                 return False
             finally:
@@ -151,17 +155,10 @@ class HandReplay:
             self.progress(1)
         return True
 
-    def _refused(self, step: Step, error: GRPCError) -> None:
+    def _reject(self, step: Step, code: str, message: str, details: dict[str, str]) -> None:
+        session, hand = self.record.session, self.record.hand
         self.report.rejections.append(
-            Rejection(
-                self.record.session,
-                self.record.hand,
-                step.action,
-                step.text,
-                error.code,
-                error.grpc_details,
-                error.details,
-            )
+            Rejection(session, hand, step.action, step.text, code, message, details)
         )
 
     def _differs(self, hand: Hand) -> bool:

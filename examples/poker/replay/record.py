@@ -1,7 +1,7 @@
 """Reading a file of recorded hands: one JSON object a line, fields as in the PHH notation.
 
-What cannot be read is the file's mistake and stops everything before the first command (`BadRecord`); what can be read
-but breaks the rules of poker is for the domain to refuse.
+A line that cannot be read is the file's mistake and stops everything before the first command (`BadRecord`). An action
+that breaks the rules of poker is for the domain to refuse, and one that is no notation stops its own hand only.
 """
 
 import json
@@ -45,7 +45,8 @@ class Action:
     Attributes:
         number: which action of the hand it is, from 1.
         text: as the file has it, without comment.
-        verb: ``deal_hole``, ``deal_board``, ``fold``, ``call``, ``raise_to``, ``show`` or ``muck``.
+        verb: ``deal_hole``, ``deal_board``, ``fold``, ``call``, ``raise_to``, ``show`` or ``muck``; ``unknown``
+            for what is no PHH notation.
         seat: the seat, or 0 for the board.
         cards: run of two-letter cards; ``""`` for a show of whatever was dealt.
         amount: what the bet comes to, in units of the record.
@@ -129,7 +130,7 @@ def parse_record(line: str, number: int = 1) -> HandRecord:
     """One hand from one line of JSON.
 
     Raises:
-        BadRecord: not JSON, not an object, a key missing or of the wrong form, an action that is no PHH notation.
+        BadRecord: not JSON, not an object, a key missing or of the wrong form.
     """
     fields = _json_object(line)
     players = _list(fields, "players")
@@ -140,8 +141,9 @@ def parse_record(line: str, number: int = 1) -> HandRecord:
         for key in ("starting_stacks", "antes", "blinds_or_straddles", "finishing_stacks")
     )
     min_bet = _amount(_need(fields, "min_bet"), "min_bet")
-    matches = _match_actions(_list(fields, "actions"))
-    bets = [Fraction(match["raise_to"]) for match in matches.values() if match["raise_to"]]
+    texts = _action_texts(_list(fields, "actions"))
+    matches = {at: _ACTION.fullmatch(text) for at, text in texts.items()}
+    bets = [Fraction(match["raise_to"]) for match in matches.values() if match and match["raise_to"]]
     unit = _unit([*stacks, *antes, *blinds, min_bet, *bets])
     if len(players) == 2:  # heads up the button, seat 2, has the small blind, and the notation lists it first
         antes, blinds = antes[::-1], blinds[::-1]
@@ -155,7 +157,7 @@ def parse_record(line: str, number: int = 1) -> HandRecord:
             for player, stack, ante, blind in zip(players, stacks, antes, blinds, strict=True)
         ),
         min_bet=int(min_bet * unit),
-        actions=tuple(_action(at, match, unit) for at, match in matches.items()),
+        actions=tuple(_action(at, texts[at], match, unit) for at, match in matches.items()),
         finishing_stacks=tuple(stack * unit for stack in finishing),
     )
 
@@ -239,24 +241,18 @@ def _unit(amounts: Iterable[Fraction]) -> int:
     return unit
 
 
-def _match_actions(actions: Iterable[object]) -> dict[int, re.Match[str]]:
-    """The actions by number, without those that are comments only."""
+def _action_texts(actions: Iterable[object]) -> dict[int, str]:
+    """The actions by number, without their comments and those that are comments only."""
     texts = {
         at: " ".join(_text(text, f"action {at}").partition("#")[0].split())
         for at, text in enumerate(actions, 1)
     }
-    return {at: _match_action(text, at) for at, text in texts.items() if text}
+    return {at: text for at, text in texts.items() if text}
 
 
-def _match_action(text: str, at: int) -> re.Match[str]:
-    match = _ACTION.fullmatch(text)
+def _action(at: int, text: str, match: re.Match[str] | None, unit: int) -> Action:
     if match is None:
-        raise BadRecord(f"action {at}: {text!r} is no action of hold'em in PHH notation")
-    return match
-
-
-def _action(at: int, match: re.Match[str], unit: int) -> Action:
-    text = match.string
+        return Action(at, text, "unknown")
     if match["hole"]:
         return Action(at, text, "deal_hole", int(match["hole_seat"]), match["hole"])
     if match["board"]:

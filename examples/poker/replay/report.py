@@ -8,7 +8,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Rejection:
-    """A command that the domain refused; its hand stops there.
+    """A command that the domain refused, or an action that is none; its hand stops there.
 
     Attributes:
         action: number of the recorded action; 0 for one that the notation does not number, such as the settlement.

@@ -34,12 +34,13 @@ class Step:
             bets, the settlement.
         text: what it is, as the record has it.
         notation: what the history of the hand says when it was done.
+        command: None for an action that is no PHH notation, which no command can say.
     """
 
     action: int
     text: str
     notation: str
-    command: betterproto.Message
+    command: betterproto.Message | None
 
     def was(self, done: str) -> bool:
         """Whether an entry of a hand's history is this step."""
@@ -71,7 +72,7 @@ def _step(action: Action) -> Step:
     return Step(action.number, action.text, done, command)
 
 
-def _done_by(action: Action) -> tuple[str, betterproto.Message]:
+def _done_by(action: Action) -> tuple[str, betterproto.Message | None]:
     seat, cards = action.seat, _pieces(action.cards)
     match action.verb:
         case "deal_hole":
@@ -86,8 +87,10 @@ def _done_by(action: Action) -> tuple[str, betterproto.Message]:
             return notation.raised(seat, action.amount), BetOrRaiseTo(seat=seat, amount=action.amount)
         case "show":
             return notation.shown(seat, cards), ShowCards(seat=seat, cards=cards)
-        case _:
+        case "muck":
             return notation.mucked(seat), MuckCards(seat=seat)
+        case _:
+            return action.text, None
 
 
 def _pieces(cards: str) -> list[str]:

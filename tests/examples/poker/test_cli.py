@@ -139,11 +139,22 @@ def test_a_store_with_another_course_of_a_hand_is_told(run: Run, tmp_path: Path)
 
 
 def test_a_bad_line_stops_everything_before_it_starts(run: Run, tmp_path: Path, store: Path) -> None:
-    file = spoilt(tmp_path / "bad.jsonl", 2, 1, lambda hand: hand["actions"].insert(0, "p1 dances"))
+    file = spoilt(tmp_path / "bad.jsonl", 2, 1, lambda hand: hand["actions"].insert(0, 7))
     code, out, err = run("--file", file)
     assert (code, out) == (2, "")
-    assert err == f"error: {file}, line 2: action 1: 'p1 dances' is no action of hold'em in PHH notation\n"
+    assert err == f"error: {file}, line 2: action 1: 7 is not a text\n"
     assert not store.exists()
+
+
+def test_an_action_that_is_no_notation_is_a_rejection_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
+    file = spoilt(tmp_path / "bad.jsonl", 3, 1, lambda hand: hand["actions"].insert(7, "p1 dances"))
+    code, out, _ = run("--file", file, "--in-process")
+    assert code == 1
+    assert (
+        "rejected: session 30 hand 1, action 8 (p1 dances): "
+        "ACTION_UNKNOWN: no action of hold'em in PHH notation\n"
+    ) in out
+    assert "0 of 2" in out
 
 
 def test_a_missing_file_is_named(run: Run, tmp_path: Path) -> None:
