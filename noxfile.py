@@ -15,11 +15,13 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "venv"
 
 SUPPORTED = ("3.11", "3.12", "3.13")
-TESTS = (
-    "-e",
-    ".[cli,compiler,testing,otel]",
-    *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "tests"),
-)
+
+
+def _group(name: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name)
+
+
+TESTS = ("-e", ".[cli,compiler,testing,otel]", *_group("tests"))
 
 
 def _candidates(version: str) -> list[str]:
@@ -79,11 +81,8 @@ def long(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def lint(session: nox.Session) -> None:
     """Style, formatting, and the contracts between the layers."""
-    session.install(
-        "-e",
-        ".[cli,testing]",
-        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"),
-    )
+    # Neither tool imports what it looks at, so the package and what it needs are not installed.
+    session.install(*_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
@@ -93,10 +92,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy strict over package and tests, and completeness of the public types."""
     # Installed for real: pyright does not find py.typed behind an editable install.
-    packages = [package for package in TESTS if package != "-e"]
-    session.install(
-        *packages, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types")
-    )
+    session.install(*(package for package in TESTS if package != "-e"), *_group("types"))
     session.run("mypy", "angzarr", "tests", "examples", "benchmarks")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "angzarr")
 
