@@ -8,8 +8,8 @@ from pathlib import Path
 
 import anyio
 
-from angzarr import ClientError, GRPCError
-from examples.poker.replay.job import Options, Progress, replay
+from angzarr import ClientError, EventBook, GRPCError, root_hex_of
+from examples.poker.replay.job import Acknowledged, Options, Progress, replay
 from examples.poker.replay.record import BadRecord, HandRecord, read_records
 from examples.poker.replay.report import Report
 from examples.poker.replay.steps import steps_of
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         records = read_records(given.file, given.hands)
-        report = _run(records, Options(given.store, given.in_process, given.concurrency))
+        with _acknowledging(given.acknowledged) as acknowledged:
+            report = _run(records, Options(given.store, given.in_process, given.concurrency), acknowledged)
     except BadRecord as error:
         return _fail(str(error))
     except ClientError as error:
@@ -88,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="K",
         help="hands in flight (default: %(default)s)",
     )
+    parser.add_argument(
+        "--acknowledged",
+        type=Path,
+        metavar="F",
+        help="append a line to F as soon as a command is answered: hand, and the sequences of its events",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object; findings go to stderr")
     return parser
 
@@ -108,10 +115,10 @@ def _positive(text: str) -> int:
     return number
 
 
-def _run(records: Sequence[HandRecord], options: Options) -> Report:
+def _run(records: Sequence[HandRecord], options: Options, acknowledged: Acknowledged) -> Report:
     with _progress(records) as progress:
         try:
-            return anyio.run(replay, records, options, progress)
+            return anyio.run(replay, records, options, progress, acknowledged)
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
@@ -124,6 +131,21 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
         for leaf in ([_first(error)] if isinstance(error, BaseExceptionGroup) else [error])
     ]
     return next((leaf for leaf in leaves if isinstance(leaf, GRPCError)), leaves[0])
+
+
+@contextmanager
+def _acknowledging(file: Path | None) -> Iterator[Acknowledged]:
+    """What notes in a file which commands were answered, each before the next one of its hand is sent."""
+    if file is None:
+        yield lambda events: None
+        return
+    with file.open("a", buffering=1) as lines:
+
+        def acknowledged(events: EventBook) -> None:
+            sequences = ",".join(str(page.header.sequence) for page in events.pages)
+            lines.write(f"{root_hex_of(events)} {sequences}\n")
+
+        yield acknowledged
 
 
 @contextmanager

@@ -35,6 +35,7 @@ RECORDED_TO = Fraction(1, 200)
 """Chips by which a recorded stack may be off: thirds of a chip are recorded as decimals."""
 
 Progress = Callable[[int], object]
+Acknowledged = Callable[[EventBook], object]
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,16 @@ class Options:
 
 
 async def replay(
-    records: Sequence[HandRecord], options: Options, progress: Progress = lambda steps: None
+    records: Sequence[HandRecord],
+    options: Options,
+    progress: Progress = lambda steps: None,
+    acknowledged: Acknowledged = lambda events: None,
 ) -> Report:
     """Play what the store does not have yet of some hands, then compare every one of them with the record.
 
     Args:
         progress: told how many more steps of the hands are done, found done or given up.
+        acknowledged: given the events of each command as soon as it is answered.
 
     Raises:
         ClientError: the store cannot be opened (StoreOpenError), or a command could not be executed for reasons that
@@ -71,7 +76,7 @@ async def replay(
         hands = iter(records)
         async with anyio.create_task_group() as tasks:
             for _ in range(min(options.concurrency, len(records))):
-                tasks.start_soon(_play_hands, client, hands, report, progress)
+                tasks.start_soon(_play_hands, client, hands, report, progress, acknowledged)
         report.seconds = time.perf_counter() - started
     order = {(record.session, record.hand): place for place, record in enumerate(records)}
     report.rejections.sort(key=lambda found: order[found.session, found.hand])
@@ -95,20 +100,32 @@ async def _client(options: Options) -> AsyncIterator[DomainClient]:
 
 
 async def _play_hands(
-    client: DomainClient, hands: Iterator[HandRecord], report: Report, progress: Progress
+    client: DomainClient,
+    hands: Iterator[HandRecord],
+    report: Report,
+    progress: Progress,
+    acknowledged: Acknowledged,
 ) -> None:
     for record in hands:
-        await HandReplay(client, record, report, progress).run()
+        await HandReplay(client, record, report, progress, acknowledged).run()
 
 
 class HandReplay:
     """One hand on its way: what is stored of it, and what is still to be sent."""
 
-    def __init__(self, client: DomainClient, record: HandRecord, report: Report, progress: Progress) -> None:
+    def __init__(
+        self,
+        client: DomainClient,
+        record: HandRecord,
+        report: Report,
+        progress: Progress,
+        acknowledged: Acknowledged,
+    ) -> None:
         self.client = client
         self.record = record
         self.report = report
         self.progress = progress
+        self.acknowledged = acknowledged
         self.root = compute_root(DOMAIN, record.key)
         self.steps = steps_of(record)
 
@@ -151,6 +168,7 @@ class HandReplay:
                 return False
             finally:
                 self.report.commands += 1
+            self.acknowledged(response.events)
             sequence = next_sequence_of(response.events)
             self.progress(1)
         return True

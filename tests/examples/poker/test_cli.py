@@ -241,3 +241,20 @@ def test_without_pokerkit_it_says_what_to_install(
     assert code == 2
     assert "pip install pokerkit" in one_line(err)
     assert not store.exists()
+
+
+def test_answered_commands_are_noted_with_the_sequences_of_their_events(
+    run: Run, store: Path, tmp_path: Path
+) -> None:
+    run("--hands", "1", "--acknowledged", tmp_path / "answered.txt")
+    lines = [line.split() for line in (tmp_path / "answered.txt").read_text().splitlines()]
+    noted = [int(number) for _, sequences in lines for number in sequences.split(",")]
+    assert len({root for root, _ in lines}) == 1
+    assert noted == list(range(stored_events(store)))
+    assert len(lines) == 16
+
+
+def test_a_file_of_answers_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("--hands", "1", "--acknowledged", tmp_path / "nowhere" / "answered.txt")
+    assert code == 2
+    assert "nowhere/answered.txt" in err
