@@ -73,9 +73,37 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def long(session: nox.Session) -> None:
-    """The tests that take minutes: fuzzing, soak, many seeds."""
+    """All tests that take minutes: soak, faults, fuzzing, many seeds."""
     session.install(*TESTS)
     session.run("python", "-m", "pytest", "-m", "long", *(session.posargs or ["-q"]))
+
+
+@nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """100,000 commands over 1,000 aggregates, and the demo, killed again and again: nothing lost, nothing doubled."""
+    session.install(*TESTS)
+    files = ["tests/coordinator/test_soak.py", "tests/examples/poker/test_kills.py"]
+    session.run("python", "-m", "pytest", "-m", "long", "-q", "-s", *(session.posargs or files))
+
+
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """The codec beside google.protobuf: 10,000 messages of every class, then ten million inputs.
+
+    Arguments go to `python -m tests.codec.fuzz`.
+    """
+    session.install(*TESTS)
+    session.run("python", "-m", "pytest", "-m", "long", "-q", "-n", "auto", "tests/codec")
+    session.run(
+        "python", "-m", "tests.codec.fuzz", *(session.posargs or ["--jobs", str(os.cpu_count() or 1)])
+    )
+
+
+@nox.session(python=OLDEST)
+def faults(session: nox.Session) -> None:
+    """10,000 commands over connections that are killed 200 times: what the client says of each is true."""
+    session.install(*TESTS)
+    session.run("python", "-m", "pytest", "-m", "long", "-q", "-s", *(session.posargs or ["tests/faults"]))
 
 
 @nox.session(python=OLDEST)
@@ -113,6 +141,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure against what a user would pick instead; writes benchmarks/results.md and .json."""
+    """Measure against what a user would pick instead; writes benchmarks/results.md and .json.
+
+    Arguments name the benchmarks; `growth`, which fills a store with ten million events, runs only when it is named.
+    """
     session.install(*TESTS)
     session.run("python", "-m", "benchmarks", *session.posargs)

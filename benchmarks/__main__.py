@@ -1,7 +1,8 @@
 """Run every benchmark beside what a user would pick instead; write benchmarks/results.md and results.json.
 
-``python -m benchmarks [NAME...]`` runs all of them or those named. Each runs in an interpreter of its own, so that none
-warms another up. Timings jump on shared machines: the ratios of medians inside one run are what counts.
+``python -m benchmarks [NAME...]`` runs those named, or all but ``growth``, which takes a quarter of an hour; earlier
+results of the others are kept. Each runs in an interpreter of its own, so that none warms another up. Timings jump on
+shared machines: the ratios of medians inside one run are what counts.
 """
 
 import json
@@ -23,12 +24,16 @@ TITLES = {
     "codec": "Codec, beside google.protobuf's C decoder",
     "dispatch": "Dispatch of a command, beside angzarr-client 0.3.1 (µs a command)",
     "coordinator": "Embedded coordinator, beside eventsourcing 9.5",
+    "growth": "Embedded coordinator, 10 million stored events beside 10,000",
     "rpc_client": "Client calls, beside grpc.aio's client",
     "rpc_server": "Server, beside the reference client's production server",
 }
 ARGUMENTS: dict[str, Callable[[], list[str]]] = {
     "coordinator": lambda: ["--theirs", python_with("eventsourcing==9.5.*")],
 }
+
+
+LONG = {"growth"}
 
 
 def available() -> list[str]:
@@ -86,15 +91,26 @@ def report(results: dict[str, Figures], where: Figures) -> str:
     return "\n".join(lines) + "\n"
 
 
+def earlier() -> dict[str, Figures]:
+    """What results.json has of earlier runs."""
+    try:
+        found: dict[str, Figures] = json.loads((HERE / "results.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
 def main(names: Sequence[str]) -> None:
     unknown = set(names) - set(available())
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(available())}")
     results: dict[str, Figures] = {}
-    for name in names or available():
+    for name in names or [name for name in available() if name not in LONG]:
         print(f"{name} …", file=sys.stderr)
         results[name] = measure(name)
     where = machine()
+    results = earlier() | results
+    results = {name: results[name] for name in available() if name in results}
     text = report(results, where)
     (HERE / "results.json").write_text(
         json.dumps({"machine": where, **results}, indent=2, ensure_ascii=False) + "\n"
