@@ -1,5 +1,6 @@
 """The errors that dispatching raises, each made in one place."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ from angzarr.messages import Cover, type_name_from_url
 from angzarr.router.calls import Method
 
 M = TypeVar("M", bound=betterproto.Message)
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 120
 
 _parsers: dict[type[betterproto.Message], Callable[..., Any]] = {}
 """Parsers of the payload classes seen, all of them registered."""
@@ -57,7 +61,7 @@ def wrong_return(
     code: str = codes.HANDLER_WRONG_RESPONSE_KIND,
     text: str = messages.HANDLER_WRONG_RESPONSE_KIND,
 ) -> DispatchError:
-    """INTERNAL: a handler's method returned what its kind may not; the extras name class, method and type."""
+    """INTERNAL: a handler's method returned what its kind may not; the extras name class, method, type and value."""
     return DispatchError(
         Status.INTERNAL,
         text,
@@ -66,6 +70,7 @@ def wrong_return(
             keys.HANDLER_CLASS: method.owner,
             keys.METHOD: method.name,
             keys.ACTUAL_RETURN_TYPE: type(result).__name__,
+            keys.ACTUAL: _brief.repr(result),
         },
     )
 

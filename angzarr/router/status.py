@@ -55,7 +55,8 @@ def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> 
     ===========================================  =====================================================
 
     Codes and details go along as google.rpc.Status with an ErrorInfo (domain ``"angzarr"``): its bytes are the
-    result's ``details``. Unexpected exceptions are logged with their traceback.
+    result's ``details``. Unexpected exceptions are logged with their traceback, wrong answers of handlers with what
+    they were.
 
     Args:
         error: what was raised.
@@ -65,6 +66,8 @@ def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> 
         status = _REJECTIONS.get(error.status_code, Status.FAILED_PRECONDITION)
         return _answer(status, str(error), error.code, error.details)
     if isinstance(error, DispatchError):
+        if error.code() is Status.INTERNAL:  # a handler's fault, not the caller's
+            _log.error("handler_answered_wrongly", code=error.error_code, **error.extras)
         return _answer(error.code(), str(error), error.error_code, error.extras)
     if isinstance(error, grpclib.GRPCError):
         return error

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from grpclib.const import Status
@@ -326,7 +327,27 @@ async def test_a_handler_that_returns_the_wrong_thing_is_named(
         "handler_class": "Answering",
         "method": "deposit",
         "actual_return_type": name,
+        "actual": ANY,
     }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (7, "7"),
+        ("text", "'text'"),
+        ({"amount": 1}, "{'amount': 1}"),
+        (RevocationResponse(reason="no"), "RevocationResponse(reason='no')"),
+    ],
+)
+async def test_what_the_handler_returned_is_shown(dispatch: Dispatch, wrong: Any, shown: str) -> None:
+    error = await refusal(dispatch, answering(wrong), request(Deposit()))
+    assert error.extras["actual"] == shown
+
+
+async def test_what_a_handler_returned_is_shown_in_brief(dispatch: Dispatch) -> None:
+    error = await refusal(dispatch, answering("x" * 100_000), request(Deposit()))
+    assert len(error.extras["actual"]) == 120
 
 
 async def test_the_handler_of_the_right_domain_answers_when_several_share_a_command(

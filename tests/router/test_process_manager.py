@@ -1,4 +1,5 @@
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from grpclib.const import Status
@@ -283,6 +284,7 @@ async def test_anything_else_is_named(wrong: Any, name: str) -> None:
         "handler_class": "Reacting",
         "method": "deposited",
         "actual_return_type": name,
+        "actual": ANY,
     }
 
 

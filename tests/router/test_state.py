@@ -208,6 +208,7 @@ async def test_an_applier_that_returns_something_else_than_a_state_is_named(disp
         "handler_class": "Confused",
         "method": "deposited",
         "actual_return_type": "str",
+        "actual": "'done'",
     }
 
 
