@@ -154,7 +154,8 @@ class _Calls(AbstractHandler):
         call = Call(stream, cast("Headers", headers), self._owner.serving)
         if self._refuses(call):
             with contextlib.suppress(StreamClosedError):  # its caller gave up in the same breath
-                stream.reset_nowait(ErrorCodes.REFUSED_STREAM)  # certainly not executed: safe to send elsewhere
+                # certainly not executed: safe to send elsewhere
+                stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
             release_stream()
             return
         self._calls[stream] = call
