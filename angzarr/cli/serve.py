@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import anyio
 import typer
 
 from angzarr.cli.loading import load
@@ -43,6 +42,7 @@ def serve(
     """
     from angzarr.server import configure_logging
     from angzarr.server import serve as serve_routers
+    from angzarr.server.runners import run_blocking
 
     routers = load(spec)
     configure_logging()
@@ -52,4 +52,4 @@ def serve(
             routers, address=address or None, health_service=health_service or None, grace=grace
         )
 
-    anyio.run(run)
+    run_blocking(run)
