@@ -34,7 +34,10 @@ class RawHistory:
         cache: states to go on from, or None.
     """
 
-    __slots__ = ("_book", "_cache", "_command", "_data", "_end", "_next", "_pages", "_snapshot", "_start")
+    _book: BookHistory | None = None
+    _next: int | None = None
+    _snapshot: Snapshot | None = None
+    _pages = -1
 
     def __init__(
         self,
@@ -44,22 +47,27 @@ class RawHistory:
         command: RawCommands | BookCommands,
         cache: StateCache | None = None,
     ) -> None:
-        self._cache = cache
-        self._command = command
         self._data = data
         self._start = start
         self._end = end
-        self._book: BookHistory | None = None
-        self._next: int | None = None
-        self._snapshot: Snapshot | None = None
-        self._pages = -1
+        self._command = command
+        self._cache = cache
 
     @property
     def next_sequence(self) -> int:
         """Sequence of the next event, as the book says. Reads the whole book if nothing else has."""
         if self._next is None:
             try:
-                self._read_usual(None, None)
+                _, i = fold_pages(
+                    self._data,
+                    self._pages if self._pages >= 0 else self._read_head(),
+                    self._end,
+                    None,
+                    None,
+                    None,
+                    None,
+                )
+                self._next = _next_sequence(self._data, i, self._end)
             except Exception:
                 self._read_all()
         assert self._next is not None
@@ -84,55 +92,51 @@ class RawHistory:
             DecodeError: the book is malformed.
             DispatchError: as ``Fold.over``.
         """
-        if self._book is None:
-            try:
-                return self._read_usual(fold, instance)
-            except Exception:
-                self._read_all()
-        assert self._book is not None
-        return self._book.fold(fold, instance)
+        if self._book is not None:
+            return self._book.fold(fold, instance)
+        try:
+            if self._cache is not None:
+                return self._read_on(self._cache, fold, instance)
+            i = self._pages if self._pages >= 0 else self._read_head()
+            state, floor = (
+                (fold.fresh(instance), None) if self._snapshot is None else self._from_snapshot(fold)
+            )
+            state, i = fold_pages(self._data, i, self._end, fold, instance, state, floor)
+            self._next = _next_sequence(self._data, i, self._end)
+        except Exception:
+            return self._read_all().fold(fold, instance)
+        return state
 
-    def _read_all(self) -> None:
+    def _read_all(self) -> BookHistory:
         """Let the codec read the book: it is unusual, or something is wrong, which the fold over messages says best."""
         self._book = BookHistory(codec.parser_for(EventBook)(self._data, self._start, self._end, _BOOK_DEPTH))
         self._next = self._book.next_sequence
+        return self._book
 
-    def _read_usual(self, fold: Fold | None, instance: Any) -> Any:
-        if self._cache is not None and fold is not None:
-            return self._read_on(self._cache, fold, instance)
-        data, end = self._data, self._end
-        i = self._read_head()
-        state, floor = (None, None) if fold is None else self._beginning(fold, instance)
-        if i < end and data[i] == 0x1A:
-            state, i = fold_pages(data, i, end, fold, instance, state, floor)
-        self._next = _next_sequence(data, i, end)
-        return state
-
-    def _beginning(self, fold: Fold, instance: Any) -> tuple[Any, int | None]:
+    def _from_snapshot(self, fold: Fold) -> tuple[Any, int]:
         """The state before the pages, and the sequence it covers."""
-        if self._snapshot is None:
-            return fold.fresh(instance), None
+        assert self._snapshot is not None
         return fold.from_snapshot(self._snapshot.state), self._snapshot.sequence
 
     def _read_on(self, cache: StateCache, fold: Fold, instance: Any) -> Any:
         """As ``_read_usual``, from where an earlier history ended if this one begins with it."""
         data, end = self._data, self._end
-        first = i = self._read_head()
+        first = i = self._pages if self._pages >= 0 else self._read_head()
         key = (fold, data[self._start : first])
         kept = cache.take(key)
         if kept is not None and first + len(kept[0]) <= end and data.startswith(kept[0], first):
             state, floor = kept[1], None if self._snapshot is None else self._snapshot.sequence
             i += len(kept[0])
         else:
-            state, floor = self._beginning(fold, instance)
+            state, floor = (
+                (fold.fresh(instance), None) if self._snapshot is None else self._from_snapshot(fold)
+            )
         state, i = fold_pages(data, i, end, fold, instance, state, floor)
         self._next = _next_sequence(data, i, end)
         return cache.keep(key, data[first:i], state)
 
     def _read_head(self) -> int:
         """Read cover and snapshot; where the pages begin."""
-        if self._pages >= 0:
-            return self._pages
         data, i, end = self._data, self._start, self._end
         if i < end and data[i] == 0x0A:
             n = data[i + 1]

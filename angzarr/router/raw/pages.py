@@ -69,7 +69,9 @@ def fold_pages(
             parse, method = applier
             apply = appliers.get(method.name)
             if apply is None:
-                apply = appliers[method.name] = fold.bound(method, instance)
+                apply = appliers[method.name] = (
+                    getattr(instance, method.name) if method.takes == 2 else fold.bound(method, instance)
+                )
             result = apply(state, parse(data, i + size, stop))
             if result is not None:
                 state = fold.after(method, state, result)
