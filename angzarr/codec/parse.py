@@ -212,10 +212,13 @@ class _Writer:
         self.source(store.format("v"))
 
     def _write_varint(self, kind: str, skipped: int, store: str) -> None:
+        """Read a varint: of one byte, of two, which no type has to cut to its width, or of more."""
         source = self.source
         source(f"v = b[i + {skipped}]")
         with source.block("if v < 128:"):
             source(f"i += {skipped + 1}")
+        with source.block(f"elif (n := b[i + {skipped + 1}]) < 128:"):
+            source("v += (n << 7) - 128", f"i += {skipped + 2}")
         with source.block("else:"):
             source(f"v, i = read_varint(b, i + {skipped})", *_WRAPPED.get(kind, ()))
         source(store.format(_FROM_VARINT.get(kind, "v")))
