@@ -100,14 +100,9 @@ def command_handler(
         isinstance(snapshot_every, bool) or not isinstance(snapshot_every, int) or snapshot_every < 1
     ):
         raise ValueError(f"snapshot_every must be a positive number of events, got {snapshot_every!r}")
+    meta: dict[str, Any] = {"domain": domain, "state": state, "supports_replay": supports_replay}
     return _mark_class(
-        "command_handler",
-        {
-            "domain": domain,
-            "state": state,
-            "supports_replay": supports_replay,
-            "snapshot_every": snapshot_every,
-        },
+        "command_handler", meta if snapshot_every is None else {**meta, "snapshot_every": snapshot_every}
     )
 
 

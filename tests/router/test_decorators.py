@@ -61,6 +61,14 @@ def test_the_metadata_holds_the_arguments() -> None:
     assert manager.__angzarr_meta__["sync_targets"] == []
 
 
+def test_an_option_that_the_reference_client_lacks_is_in_the_metadata_only_when_it_is_used() -> None:
+    @command_handler(domain="account", state=Account)
+    class Handler: ...
+
+    handler: Any = Handler
+    assert handler.__angzarr_meta__ == {"domain": "account", "state": Account, "supports_replay": False}
+
+
 @pytest.mark.parametrize(
     "incomplete",
     [
