@@ -6,6 +6,7 @@ PACKAGES: dict[str, dict[str, str]] = {
         "angzarr.admin.v1.Component": "Component",
         "angzarr.admin.v1.DeadLetterRequest": "DeadLetterRequest",
         "angzarr.admin.v1.ExplainRequest": "ExplainRequest",
+        "angzarr.admin.v1.FoundCommand": "FoundCommand",
         "angzarr.admin.v1.ListComponentsResponse": "ListComponentsResponse",
         "angzarr.admin.v1.ListDeadLettersRequest": "ListDeadLettersRequest",
         "angzarr.admin.v1.ListDeadLettersResponse": "ListDeadLettersResponse",

@@ -7,10 +7,14 @@ import anyio
 import typer
 
 from angzarr.cli import options
-from angzarr.cli.errors import require_extra, wrong_input
+from angzarr.cli.admin import administered
+from angzarr.cli.errors import CommandLineError, require_extra, wrong_input
 from angzarr.cli.loading import load_app
 from angzarr.cli.output import write_json, write_line
-from angzarr.cli.reaching import connected, root_of
+from angzarr.cli.reaching import connected, endpoint_of, root_of
+from angzarr.errors import ClientError
+from angzarr.messages import EventBook
+from angzarr.messages.admin import ExplainRequest, FoundCommand
 
 app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -47,9 +51,9 @@ def export_scenario(
 ) -> None:
     """Write a given/when/then test from an aggregate's stored events.
 
-    The events before are given. The command that leads to the event is worked out by trying the handler's own commands
-    with the event's fields; when none does, the test holds the state that the events give instead. The test is run
-    before it is written.
+    The events before are given, and the command is the one that was stored with the event. Where that is not known, it
+    is worked out by trying the handler's own commands with the event's fields; when none leads to the event, the test
+    holds the state that the events give instead. The test is run before it is written.
 
     Examples:
 
@@ -73,7 +77,8 @@ def export_scenario(
         async with connected(domain, to) as client:
             query = client.query.query(domain, root_of(domain, root)).edition(edition).range(0).build()
             book = await client.get_event_book(query, timeout)
-        return await written(subject, book, at, f"{domain}_{root}")
+        found = await _command(book, at, domain, to, timeout)
+        return await written(subject, book, at, f"{domain}_{root}", found)
 
     text = anyio.run(run)
     if out is not None:
@@ -85,3 +90,19 @@ def export_scenario(
         print(text, end="")
     else:
         write_line((f"{out} is written", "green"))
+
+
+async def _command(
+    book: EventBook, at: int | None, domain: str, to: str, timeout: float
+) -> FoundCommand | None:
+    """The command that led to an event; None where the coordinator does not know it, or is not ours."""
+    if not book.pages:
+        return None
+    sequence = book.pages[-1].header.sequence if at is None else at
+    try:
+        async with administered(endpoint_of(domain, to)) as admin:
+            asked = ExplainRequest(cover=book.cover, sequence=sequence)
+            found: FoundCommand = await admin.call.find_command(asked, timeout=timeout)
+            return found
+    except (ClientError, CommandLineError):
+        return None

@@ -1,7 +1,7 @@
 """Making a scenario of stored events, and running it before anybody sees it."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import betterproto
@@ -11,6 +11,7 @@ from angzarr.cli.errors import CommandLineError, wrong_input
 from angzarr.codec.schema import schema_of
 from angzarr.errors import ClientError
 from angzarr.messages import Cover, EventBook, EventPage, any_of, unpack_any
+from angzarr.messages.admin import FoundCommand
 from angzarr.testing.laws import LAWS
 from angzarr.testing.performing import When, perform
 from angzarr.testing.report import expression, file_around
@@ -26,7 +27,9 @@ def subject_of(loaded: App, domain: str) -> Subject:
     raise wrong_input(f"{loaded.name} has no command handler of the domain {domain!r}")
 
 
-async def written(subject: Subject, book: EventBook, at: int | None, title: str) -> str:
+async def written(
+    subject: Subject, book: EventBook, at: int | None, title: str, found: FoundCommand | None = None
+) -> str:
     pages = [page for page in book.pages if at is None or page.header.sequence <= at]
     if not pages or (at is not None and pages[-1].header.sequence != at):
         raise CommandLineError(
@@ -34,6 +37,10 @@ async def written(subject: Subject, book: EventBook, at: int | None, title: str)
             remedy=f"there are {len(book.pages)}" if book.pages else "the aggregate has no events",
         )
     name = re.sub(r"\W+", "_", f"{title}_at_{pages[-1].header.sequence}").lower()
+    if found is not None:
+        async for text in _exactly(subject, book, found, name):
+            if await _passes(text, name):
+                return text
     async for text in _candidates(subject, book.cover, pages, name):
         if await _passes(text, name):
             return text
@@ -65,18 +72,48 @@ def _count_at_once(pages: list[EventPage]) -> int:
     return len(together)
 
 
+async def _exactly(subject: Subject, book: EventBook, found: FoundCommand, name: str) -> AsyncIterator[str]:
+    """The scenario of the command that was stored with its events."""
+    before = [page for page in book.pages if page.header.sequence < found.first_sequence]
+    after = [
+        page for page in book.pages if found.first_sequence <= page.header.sequence <= found.last_sequence
+    ]
+    sent = [payload for page in found.command.pages if (payload := any_of(page)) is not None]
+    try:
+        commands = tuple(unpack_any(payload) for payload in sent)
+    except ClientError:
+        return
+    async for text in _tried(subject, book.cover, before, after, [commands], name):
+        yield text
+
+
 async def _given_when_then(
     subject: Subject, cover: Cover, before: list[EventPage], after: list[EventPage], name: str
+) -> AsyncIterator[str]:
+    first = any_of(after[0])
+    guesses = [] if first is None else [(command,) for command in _commands(subject, unpack_any(first))]
+    async for text in _tried(subject, cover, before, after, guesses, name):
+        yield text
+
+
+async def _tried(
+    subject: Subject,
+    cover: Cover,
+    before: list[EventPage],
+    after: list[EventPage],
+    choices: Sequence[tuple[betterproto.Message, ...]],
+    name: str,
 ) -> AsyncIterator[str]:
     history = EventBook(cover=cover, pages=before, next_sequence=after[0].header.sequence)
     expected = [unpack_any(payload) for page in after if (payload := any_of(page)) is not None]
     for moment in _moments(expected, after[0]):
-        for command in _commands(subject, expected[0]):
-            outcome = await perform(subject, history, When("command", (command,)), moment)
+        for commands in choices:
+            when = When("command", commands)
+            outcome = await perform(subject, history, when, moment)
             if outcome.error is None and outcome.messages == expected:
                 source = Source()
                 tail = [("then", [("", event) for event in expected])]
-                body = expression(source, subject, history, When("command", (command,)), tail)
+                body = expression(source, subject, history, when, tail)
                 at = source.value(moment)
                 yield _file(name, source, body.replace(f"({subject.name})", f"({subject.name}, at={at})", 1))
 

@@ -5,18 +5,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from angzarr import codec
 from angzarr.coordinator import books, causality
 from angzarr.coordinator.health import HealthMonitor
 from angzarr.coordinator.letters import ID, DeadLetters
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.services import Metadata, answered, failing_cleanly
 from angzarr.coordinator.store import Store
-from angzarr.messages import AngzarrDeadLetter, Empty, root_uuid_of
+from angzarr.messages import AngzarrDeadLetter, CommandBook, Empty, root_uuid_of
 from angzarr.messages.admin import (
     Cause,
     Component,
     DeadLetterRequest,
     ExplainRequest,
+    FoundCommand,
     ListComponentsResponse,
     ListDeadLettersRequest,
     ListDeadLettersResponse,
@@ -87,6 +89,27 @@ class AdminService:
             root = root_uuid_of(request.cover)
             raise GRPCError(Status.NOT_FOUND, f"No event {request.sequence} of {key.domain}/{root}")
         return _cause(found)
+
+    async def find_command(
+        self, request: ExplainRequest, timeout: float | None = None, metadata: Metadata = None
+    ) -> FoundCommand:
+        """FindCommand."""
+        return await answered(self._find_command(request), timeout)
+
+    async def _find_command(self, request: ExplainRequest) -> FoundCommand:
+        key = books.key_of(request.cover)
+        found = await self._store.command_of(key, request.sequence)
+        if found is None:
+            at = f"{key.domain}/{root_uuid_of(request.cover)}/{request.sequence}"
+            raise GRPCError(Status.NOT_FOUND, f"No command is known to have caused {at}")
+        command = codec.decode(CommandBook, found.data)
+        command.cover = books.cover_of(key, found.correlation_id)
+        return FoundCommand(
+            command=command,
+            first_sequence=found.first_sequence,
+            last_sequence=found.last_sequence,
+            received_at=books.moment(found.received_at),
+        )
 
     async def list_projectors(
         self, request: Empty | None = None, timeout: float | None = None, metadata: Metadata = None

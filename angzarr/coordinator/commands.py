@@ -41,7 +41,6 @@ from angzarr.messages import (
     has_field,
     is_deferred,
     merge_strategy_of,
-    type_url_of,
 )
 
 _FIRST_DELAY = 0.01
@@ -252,7 +251,7 @@ class CommandPipeline:
             commit.stored,
             correlation_id=events.cover.correlation_id,
             causes=command.causes,
-            command_type=command_type(command.book),
+            command=command.book,
             received_at=command.received_at,
         )
         await self._engine.store_events(
@@ -313,12 +312,6 @@ def interpret(answer: BusinessResponse) -> EventBook | None:
     if has_field(answer, "revocation"):
         raise GRPCError(Status.FAILED_PRECONDITION, f"Command revoked: {answer.revocation.reason}")
     return None
-
-
-def command_type(book: CommandBook) -> str:
-    """The first command's type name, for the record of causes."""
-    url = type_url_of(book.pages[0]) if book.pages else None
-    return (url or "").rpartition("/")[2]
 
 
 def repeated(key: Key, pages: list[StoredPage], correlation_id: str, flow: Flow) -> Commit:

@@ -50,6 +50,7 @@ from angzarr.messages import (
     has_field,
     now,
     sequence_of,
+    type_url_of,
 )
 
 T = TypeVar("T")
@@ -319,11 +320,13 @@ def new_events(
     correlation_id: str = "",
     causes: Sequence[Provenance] = (),
     external_id: str = "",
-    command_type: str = "",
+    command: CommandBook | None = None,
     received_at: int = 0,
 ) -> list[NewEvent]:
     """Pages as rows. With as many causes as pages each has its own, else all have the first."""
     one_each = len(causes) == len(pages)
+    command_type = "" if command is None else first_command(command)
+    sent = None if command is None else codec.encode(CommandBook(pages=command.pages))
     return [
         NewEvent(
             page.sequence,
@@ -337,9 +340,16 @@ def new_events(
             page.cascade_id,
             command_type,
             received_at or microseconds(),
+            command=None if number else sent,
         )
         for number, page in enumerate(pages)
     ]
+
+
+def first_command(book: CommandBook) -> str:
+    """The first command's type name, for the record of causes."""
+    url = type_url_of(book.pages[0]) if book.pages else None
+    return (url or "").rpartition("/")[2]
 
 
 def commit_of(key: Key, book: EventBook, actual: int, flow: Flow) -> Commit:

@@ -102,7 +102,6 @@ class FactPipeline:
             correlation_id=book.cover.correlation_id,
             causes=causes,
             external_id=external_id,
-            command_type="",
             received_at=microseconds(),
         )
         await engine.store_events(history, commit, rows, snapshot_of(facts, history), origin.with_commit)

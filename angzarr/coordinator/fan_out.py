@@ -11,8 +11,8 @@ from grpclib import GRPCError
 from angzarr.coordinator import dead_letters, wire
 from angzarr.coordinator.cascade import Cascade, ChainStoppedError, Failure, too_deep
 from angzarr.coordinator.cases import notification
-from angzarr.coordinator.commands import command_type
 from angzarr.coordinator.commits import Commit, Flow
+from angzarr.coordinator.engine import first_command
 from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.reactions import belonging
 from angzarr.coordinator.sending import REJECTION
@@ -293,7 +293,7 @@ class Following:
 
 def _deeper(commit: Commit, cascade: Cascade) -> Flow:
     flow = commit.flow
-    name = commit.key.domain if commit.command is None else command_type(commit.command)
+    name = commit.key.domain if commit.command is None else first_command(commit.command)
     return replace(flow, depth=flow.depth + 1, chain=(*flow.chain, name), cascade=cascade)
 
 

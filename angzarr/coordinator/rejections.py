@@ -13,8 +13,7 @@ from grpclib.const import Status
 from angzarr import codec
 from angzarr.coordinator import books
 from angzarr.coordinator.cases import Case, is_for
-from angzarr.coordinator.commands import command_type
-from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.engine import Engine, first_command
 from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
 from angzarr.coordinator.sending import (
@@ -259,7 +258,7 @@ def _trigger(notice: Notification, cover: Cover, sequence: int) -> EventBook:
 
 
 def _rejected_key(rejected: CommandBook) -> tuple[str, str]:
-    return rejected.cover.domain, command_type(rejected).rpartition(".")[2]
+    return rejected.cover.domain, first_command(rejected).rpartition(".")[2]
 
 
 def _again(item: Item, meta: dict[str, Any], *, asked: bool, **more: Any) -> Enqueue:

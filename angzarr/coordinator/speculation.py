@@ -1,7 +1,7 @@
 """HandleSyncSpeculative and HandleCompensation: the handler's answer without the sequence check."""
 
 from angzarr.coordinator import books, checks
-from angzarr.coordinator.commands import causes_of, command_type, repeated, stamp_deferred
+from angzarr.coordinator.commands import causes_of, repeated, stamp_deferred
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
 from angzarr.coordinator.engine import Engine, answered_for, commit_of, new_events, snapshot_of, stamped
 from angzarr.coordinator.errors import ConflictError
@@ -136,7 +136,7 @@ class CompensationPipeline:
             commit.stored,
             correlation_id=answer.events.cover.correlation_id,
             causes=causes,
-            command_type=command_type(book),
+            command=book,
             received_at=microseconds(),
         )
         await engine.store_events(

@@ -8,7 +8,17 @@ from grpclib.const import Status
 
 from angzarr.coordinator import causality
 from angzarr.coordinator.store.records import Key
-from angzarr.messages import Empty, has_field, new_cover
+from angzarr.messages import (
+    Empty,
+    EventBook,
+    EventPage,
+    EventRequest,
+    ExternalDeferredSequence,
+    PageHeader,
+    encode,
+    has_field,
+    new_cover,
+)
 from angzarr.messages.admin import (
     Cause,
     DeadLetterRequest,
@@ -16,7 +26,7 @@ from angzarr.messages.admin import (
     ListDeadLettersRequest,
     RebuildProjectorRequest,
 )
-from tests.coordinator.worlds import A, B, Domain, Saga, View, command, names, send, world
+from tests.coordinator.worlds import A, B, Domain, Saga, View, command, names, payload, request, send, world
 
 
 def lines(cause: Cause, depth: int = 0) -> list[str]:
@@ -45,6 +55,49 @@ async def test_an_event_is_explained_from_its_first_cause() -> None:
         assert found.cover.correlation_id == "c-1"
         assert [projected.projector for projected in found.projections] == ["view"]
         assert has_field(found.projections[0], "at")
+
+
+async def test_the_command_that_caused_an_event_is_found_as_it_was_sent() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        await send(running, "left", A, "DoOne")
+        await send(running, "left", A, "DoTwo", correlation_id="c-1")
+        asked = ExplainRequest(cover=new_cover("left", A), sequence=1)
+        found = await running.runtime.admin.find_command(asked)
+        sent = request("left", A, "DoTwo", correlation_id="c-1").command
+        assert encode(found.command) == encode(sent)
+        assert (found.first_sequence, found.last_sequence) == (1, 1)
+
+
+async def test_of_a_command_that_reaches_from_a_saga_its_header_is_kept() -> None:
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]})
+    handlers = {"left": Domain(), "right": Domain()}
+    async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        asked = ExplainRequest(cover=new_cover("right", B), sequence=0)
+        found = await running.runtime.admin.find_command(asked)
+        assert found.command.pages[0].header.angzarr_deferred.source.domain == "left"
+
+
+async def test_a_fact_was_caused_by_no_command() -> None:
+    header = PageHeader(external_deferred=ExternalDeferredSequence(external_id="x"))
+    facts = EventBook(cover=new_cover("left", A), pages=[EventPage(header=header, event=payload("Fact"))])
+    async with world(handlers={"left": Domain()}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.runtime.commands.handle_event(EventRequest(events=facts))
+        with pytest.raises(GRPCError) as caught:
+            await running.runtime.admin.find_command(ExplainRequest(cover=new_cover("left", A), sequence=1))
+        assert caught.value.status is Status.NOT_FOUND
+
+
+async def test_components_are_listed_with_what_is_wrong_with_them() -> None:
+    async with world(handlers={"left": "127.0.0.1:1", "right": Domain()}) as running:
+        listed = (await running.runtime.admin.list_components(Empty())).components
+        assert {(one.kind, one.name, one.endpoint, bool(one.problem)) for one in listed} == {
+            ("command_handler", "left", "127.0.0.1:1", True),
+            ("command_handler", "right", "", False),
+            ("store", "", "", False),
+        }
 
 
 async def test_an_unknown_event_is_not_found() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         OutboxRow,
         Position,
         Provenance,
+        StoredCommand,
         StoredPage,
         StoredSnapshot,
     )
@@ -80,6 +81,9 @@ class Store(Protocol):
 
     async def event(self, key: "Key", sequence: int) -> "LoggedEvent | None":
         """One event with its cause."""
+
+    async def command_of(self, key: "Key", sequence: int) -> "StoredCommand | None":
+        """The command that caused an event, as it was sent; None where no command did, or it was not kept."""
 
     async def since(
         self, position: int, limit: int, domains: Iterable[str] | None = None, upto: int | None = None

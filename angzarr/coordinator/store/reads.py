@@ -14,6 +14,7 @@ from angzarr.coordinator.store.records import (
     OutboxRow,
     Position,
     Provenance,
+    StoredCommand,
     StoredPage,
     StoredSnapshot,
 )
@@ -190,6 +191,28 @@ def event(connection: sqlite3.Connection, key: Key, sequence: int) -> LoggedEven
         f"SELECT {_LOGGED} FROM events WHERE {_AGGREGATE} AND sequence = ?", (*key, sequence)
     ).fetchone()
     return None if row is None else _logged(row)
+
+
+def command_of(connection: sqlite3.Connection, key: Key, sequence: int) -> StoredCommand | None:
+    """The command that caused an event, and which events it caused; None where no command did, or it is not known."""
+    of_a_command = connection.execute(
+        f"SELECT 1 FROM events WHERE {_AGGREGATE} AND sequence = ? AND command_type <> ''", (*key, sequence)
+    ).fetchone()
+    found = connection.execute(
+        "SELECT command, correlation_id, sequence, received_at FROM events"
+        f" WHERE {_AGGREGATE} AND sequence <= ? AND command IS NOT NULL ORDER BY sequence DESC LIMIT 1",
+        (*key, sequence),
+    ).fetchone()
+    if of_a_command is None or found is None:
+        return None
+    data, correlation_id, first, received_at = found
+    later = connection.execute(
+        f"SELECT sequence FROM events WHERE {_AGGREGATE} AND sequence > ?"
+        " AND (command IS NOT NULL OR command_type = '') ORDER BY sequence LIMIT 1",
+        (*key, sequence),
+    ).fetchone()
+    last = _last_sequence(connection, key) if later is None else later[0] - 1
+    return StoredCommand(data, correlation_id, first, sequence if last is None else last, received_at)
 
 
 def since(

@@ -47,6 +47,7 @@ class NewEvent(NamedTuple):
 
     ``part`` numbers the pages that share an external id or a provenance, so that both stay unique.
     ``received_at`` is when what caused it came in, microseconds since 1970; without ``fan_out`` nobody is to react.
+    ``command`` is the encoded CommandBook that caused it and those after it, without cover; None for other events.
     """
 
     sequence: int
@@ -61,6 +62,7 @@ class NewEvent(NamedTuple):
     command_type: str = ""
     received_at: int = 0
     fan_out: bool = True
+    command: bytes | None = None
 
 
 class StoredSnapshot(NamedTuple):
@@ -82,6 +84,16 @@ class LoggedEvent(NamedTuple):
     command_type: str
     received_at: int
     stored_at: int
+
+
+class StoredCommand(NamedTuple):
+    """A command as it was sent, and the events it caused; ``data`` is the encoded CommandBook, without cover."""
+
+    data: bytes
+    correlation_id: str
+    first_sequence: int
+    last_sequence: int
+    received_at: int
 
 
 @dataclass(slots=True)

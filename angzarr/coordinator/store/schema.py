@@ -103,7 +103,12 @@ _FIRST: Migration = (
     """,
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_SECOND: Migration = (
+    # The pages of the command that caused an event, with the first of its events; older ones do not have it.
+    "ALTER TABLE events ADD COLUMN command BLOB",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND)
 """One entry per version: what takes a database from the version before to it. Entries are only ever added."""
 
 

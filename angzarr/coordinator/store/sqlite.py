@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         OutboxRow,
         Position,
         Provenance,
+        StoredCommand,
         StoredPage,
         StoredSnapshot,
     )
@@ -217,6 +218,9 @@ class SqliteStore:
 
     async def event(self, key: "Key", sequence: int) -> "LoggedEvent | None":
         return await self._read(lambda connection: reads.event(connection, key, sequence))
+
+    async def command_of(self, key: "Key", sequence: int) -> "StoredCommand | None":
+        return await self._read(lambda connection: reads.command_of(connection, key, sequence))
 
     async def since(
         self, position: int, limit: int, domains: Iterable[str] | None = None, upto: int | None = None

@@ -32,8 +32,8 @@ _INSERT_EVENT = """
 INSERT INTO events (
     domain, edition, root, sequence, created_at, page, correlation_id, external_id,
     source_edition, source_domain, source_root, source_sequence, component, command_index,
-    part, committed, cascade_id, command_type, received_at, fan_out, stored_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    part, committed, cascade_id, command_type, received_at, fan_out, stored_at, command
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -80,6 +80,7 @@ def _row(operation: Append, event: NewEvent, now: int) -> tuple[Any, ...]:
         event.received_at,
         event.fan_out,
         now,
+        event.command,
     )
 
 

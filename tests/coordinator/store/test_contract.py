@@ -24,6 +24,7 @@ from angzarr.coordinator.store.records import (
     PutSnapshot,
     Reschedule,
     SetPosition,
+    StoredCommand,
     StoredPage,
     StoredSnapshot,
 )
@@ -285,3 +286,15 @@ async def test_a_closed_store_says_so(store: Store) -> None:
     with pytest.raises(StoreError, match="is closed") as caught:
         await store.load(ALICE)
     assert caught.value.code == "STORE_CLOSED"
+
+
+async def test_a_command_is_found_by_any_of_its_events(store: Store) -> None:
+    first, second = events(0, 1, command_type="One"), events(2, 3, command_type="Two")
+    await store.submit([Append(ALICE, (first[0]._replace(command=b"one"), first[1]))])
+    await store.submit([Append(ALICE, (second[0]._replace(command=b"two", correlation_id="c-1"), second[1]))])
+    await store.submit([Append(ALICE, events(4))])
+    assert await store.command_of(ALICE, 1) == StoredCommand(b"one", "", 0, 1, 0)
+    assert await store.command_of(ALICE, 2) == StoredCommand(b"two", "c-1", 2, 3, 0)
+    assert await store.command_of(ALICE, 4) is None
+    assert await store.command_of(ALICE, 5) is None
+    assert await store.command_of(BOB, 0) is None

@@ -144,6 +144,35 @@ def test_migrations_run_once_each_and_in_order(tmp_path: Path) -> None:
     connection.close()
 
 
+def _made_by_version(path: Path, version: int) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(connection, str(path), schema.MIGRATIONS[:version])
+    connection.execute(
+        "INSERT INTO events (domain, edition, root, sequence, created_at, page, correlation_id, part,"
+        " committed, cascade_id, command_type, received_at, fan_out, stored_at)"
+        " VALUES ('player', '', ?, 0, 1, x'01', 'c-1', 0, 1, '', 'Register', 2, 1, 3)",
+        (ALICE.root,),
+    )
+    connection.close()
+
+
+async def test_a_database_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    for version in range(1, len(schema.MIGRATIONS)):
+        path = tmp_path / f"{version}.db"
+        await anyio.to_thread.run_sync(_made_by_version, path, version)
+        store = await opened(path)
+        await store.submit(
+            [Append(ALICE, (NewEvent(1, b"new", 4, command_type="Deposit", command=b"sent"),))]
+        )
+        assert [page.data for page in await store.pages(ALICE)] == [b"\x01", b"new"]
+        assert await store.command_of(ALICE, 0) is None
+        found = await store.command_of(ALICE, 1)
+        assert found is not None
+        assert found.data == b"sent"
+        assert await store._read(schema.schema_version) == len(schema.MIGRATIONS)
+        await store.close()
+
+
 def test_a_failing_migration_leaves_the_version_before(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "events.db", isolation_level=None)
     first = ("CREATE TABLE one (n INTEGER) STRICT",)

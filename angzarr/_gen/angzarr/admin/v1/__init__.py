@@ -68,12 +68,21 @@ class Cause(betterproto.Message):
     """In the order they were stored."""
 
     projections: "list[Projected]" = betterproto.message_field(9)
+
+
+@dataclass(eq=False, repr=False)
+class FoundCommand(betterproto.Message):
     command: "___angzarr_client_proto_angzarr__.CommandBook" = (
-        betterproto.message_field(10)
+        betterproto.message_field(1)
     )
-    """
-    The command that caused it, as it was sent; absent for a fact or a process event, and for what older versions stored.
-    """
+    """As it was sent."""
+
+    first_sequence: int = betterproto.uint32_field(2)
+    """The events it caused, both inclusive."""
+
+    last_sequence: int = betterproto.uint32_field(3)
+    received_at: datetime = betterproto.message_field(4)
+    """When it came in."""
 
 
 @dataclass(eq=False, repr=False)
