@@ -13,7 +13,7 @@ from grpclib.const import Status
 from angzarr.client import failures
 from angzarr.client.breaker import Breaker
 from angzarr.client.config import ChannelConfig
-from angzarr.client.metadata import Metadata, checked_metadata, is_sendable
+from angzarr.client.metadata import checked_metadata, is_sendable
 from angzarr.errors import ClientError, GRPCError
 from angzarr.interceptors import Call, chain
 from angzarr.messages import correlated_metadata
@@ -67,23 +67,39 @@ class Calls:
         self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
     ) -> R:
         """A call that changes nothing: retried on UNAVAILABLE and when the connection fails."""
-        call = await self._call(method, request, correlation_id, timeout)
-
-        async def proceed(call: Call) -> Any:
-            return await self._read(_Unary(self, getattr(stub, method.name), call))
-
-        return cast("R", await chain(self.config.interceptors, proceed)(call))
+        return cast("R", await self._unary(self._read, method, stub, request, correlation_id, timeout))
 
     async def write(
         self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
     ) -> R:
         """A call that may change something: retried when the server certainly never saw it, or on request."""
-        call = await self._call(method, request, correlation_id, timeout)
+        return cast("R", await self._unary(self._write, method, stub, request, correlation_id, timeout))
+
+    def _unary(
+        self,
+        make: Callable[["_Attempts[Any]"], Awaitable[Any]],
+        method: Method[Any],
+        stub: Any,
+        request: Any,
+        correlation_id: str,
+        timeout: float | None,
+    ) -> Awaitable[Any]:
+        call_of = getattr(stub, method.name)
+        if not self.config.interceptors and not callable(
+            self.config.metadata
+        ):  # as a rule; then nothing is awaited
+            metadata = self._with_correlation(self.config.metadata, correlation_id)
+            call = Call(method.rpc, request, metadata, self.timeout(timeout), endpoint=self.endpoint)
+            return make(_Unary(self, call_of, call))
 
         async def proceed(call: Call) -> Any:
-            return await self._write(_Unary(self, getattr(stub, method.name), call))
+            return await make(_Unary(self, call_of, call))
 
-        return cast("R", await chain(self.config.interceptors, proceed)(call))
+        async def intercepted() -> Any:
+            call = await self._call(method, request, correlation_id, timeout)
+            return await chain(self.config.interceptors, proceed)(call)
+
+        return intercepted()
 
     async def stream(
         self, method: Method[R], stub: Any, request: Any, correlation_id: str, timeout: float | None
@@ -193,14 +209,23 @@ class Calls:
         return timeout
 
     async def metadata(self, correlation_id: str) -> list[tuple[str, str | bytes]]:
-        """The metadata of a call. A correlation id that no header can carry travels in the message alone."""
+        """The metadata of a call."""
+        source = self.config.metadata
+        if callable(source):
+            self._require_open()
+            source = checked_metadata(await source())
+        return self._with_correlation(source, correlation_id)
+
+    def _with_correlation(self, metadata: Any, correlation_id: str) -> list[tuple[str, str | bytes]]:
+        """Metadata and a correlation id. One that no header can carry travels in the message alone."""
+        self._require_open()
+        if not correlation_id or not is_sendable(correlation_id):
+            return list(metadata)
+        return [*metadata, *correlated_metadata(correlation_id)]
+
+    def _require_open(self) -> None:
         if self.closed:
             raise failures.closed()
-        source = self.config.metadata
-        own = checked_metadata(await source()) if callable(source) else cast("Metadata", source)
-        if not correlation_id or not is_sendable(correlation_id):
-            return list(own)
-        return [*own, *correlated_metadata(correlation_id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +300,18 @@ class _Attempts(ABC, Generic[A]):
 
 
 class _Unary(_Attempts[Any]):
+    async def attempt(self) -> Any:
+        if self._bounded or self._calls.breaker is not None:
+            return await super().attempt()
+        try:
+            answer = await self._method(
+                self.call.request, timeout=self.remaining(), metadata=self.call.metadata
+            )
+        except grpclib.GRPCError as error:
+            raise failures.from_status(error) from error
+        self._calls.budget.succeeded()
+        return answer
+
     async def _attempt(self) -> Any:
         return await self.within(self.begin())
 

@@ -89,6 +89,13 @@ class Channel(grpclib.client.Channel):
         if final is not None:
             raise final
 
+    def ready(self) -> ClientProtocol | None:
+        """The connection for a new call, where there is one and no choice; None where ``__connect__`` must be asked."""
+        protocol = self._protocol
+        if self._balancer is None and isinstance(protocol, ClientProtocol) and protocol.usable:
+            return None if self.closed else protocol
+        return None
+
     async def __connect__(self) -> "H2Protocol":
         """A connection for a new call, opened if there is none; one attempt serves everybody who waits for it."""
         while True:
@@ -96,8 +103,7 @@ class Channel(grpclib.client.Channel):
                 raise failures.closed()
             if self._balancer is not None:
                 return await self._balancer.pick()
-            protocol = self._protocol
-            if isinstance(protocol, ClientProtocol) and protocol.usable:
+            if protocol := self.ready():
                 return protocol
             if self._connecting is None:
                 await self._connect_once()

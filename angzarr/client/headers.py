@@ -21,6 +21,23 @@ _KEPT = 256
 _LONGEST_KEPT = 512
 
 
+class Prepared(Pairs):
+    """A request's headers, with the block they are encoded into: what all calls of a method have is encoded once."""
+
+    __slots__ = ("block",)
+
+    def __init__(self, headers: Pairs) -> None:
+        super().__init__(headers)
+        self.block: bytes = b"".join([_STATIC.get(header) or _literal(*header) for header in headers])
+
+    def plus(self, more: Pairs) -> "Prepared":
+        """These headers and others."""
+        made = Prepared.__new__(Prepared)
+        list.__init__(made, self + more)
+        made.block = self.block + b"".join([_literal(*header) for header in more])
+        return made
+
+
 class RequestEncoder:
     """Encodes requests' headers into literals."""
 
@@ -29,6 +46,8 @@ class RequestEncoder:
 
     def encode(self, headers: Iterable[tuple[str, str]]) -> bytes:
         """The header block."""
+        if isinstance(headers, Prepared):
+            return headers.block
         kept = self._kept
         return b"".join([kept.get(header) or self._encode(header) for header in headers])
 
@@ -97,7 +116,7 @@ class AnswerDecoder(hpack.Decoder):
         self._kept_at = 0
 
     def pairs(self, block: bytes) -> Pairs:
-        """The headers of a block, in order.
+        """The headers of a block, in order; not to be changed, as equal blocks give the same list.
 
         Raises:
             hpack.HPACKError: the block is malformed.
@@ -108,9 +127,9 @@ class AnswerDecoder(hpack.Decoder):
             self._kept_at = table.changes
         known = self._kept.get(block)
         if known is not None:
-            return list(known)
+            return known
         pairs: Pairs = list(cast("Pairs", self.decode(block)))
         unchanged = table.changes == self._kept_at
         if unchanged and len(block) <= _LONGEST_KEPT and len(self._kept) < _KEPT:
             self._kept[block] = pairs
-        return list(pairs)
+        return pairs

@@ -11,13 +11,21 @@ import asyncio
 import struct
 from asyncio import BaseTransport
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from grpclib.client import Handler
 from grpclib.config import Configuration
 from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol, _set_nodelay
 from h2.config import H2Configuration
-from h2.events import ConnectionTerminated, Event, RemoteSettingsChanged, StreamReset, WindowUpdated
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    StreamReset,
+    WindowUpdated,
+)
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
@@ -62,10 +70,23 @@ class Processor(EventsProcessor):
         self.ending: str = ""
 
     def register(self, stream: Any) -> Callable[[], None]:
-        self._strangers += not isinstance(stream, CallStream)
-        release = super().register(stream)
         self._liveness.call_began()
+        if isinstance(stream, CallStream):
+            self.streams[stream.id] = cast("Any", stream)
+            return partial(self._release, stream)
+        self._strangers += 1
+        release = super().register(stream)
         return lambda: self._released(release)
+
+    def _release(self, stream: CallStream) -> None:
+        del self.streams[stream.id]
+        connection = self.connection
+        connection.stream_close_waiter.set()
+        size = stream.unacked_size()
+        if size and not connection.is_closing():
+            connection.ack(stream.id, size)
+        if self.draining and not self.streams:
+            self.close("drained")
 
     def _released(self, release: Callable[[], None]) -> None:
         release()
@@ -73,8 +94,21 @@ class Processor(EventsProcessor):
             self.close("drained")
 
     def process(self, event: Event) -> None:
-        if event.__class__ in getattr(self, "processors", ()):
-            super().process(event)
+        processors: Any = getattr(self, "processors", None)  # grpclib deletes the table on closing
+        handle = processors.get(event.__class__) if processors is not None else None
+        if handle is not None:
+            handle(event)
+
+    def process_data_received(self, event: DataReceived) -> None:
+        """As grpclib's, which looks at the clock each time."""
+        stream: Any = self.streams.get(event.stream_id)
+        if stream is None:
+            self.connection.ack(event.stream_id, event.flow_controlled_length)
+            return
+        size = len(event.data)
+        stream.buffer.add(event.data, event.flow_controlled_length)
+        stream.data_received += size
+        self.connection.data_received += size
 
     def process_window_updated(self, event: WindowUpdated) -> None:
         """Wake whoever waits for the window; grpclib wakes everybody, and servers write many of these."""
@@ -231,10 +265,12 @@ class ClientProtocol(H2Protocol):
 
     def flush(self) -> None:
         """Write what is to be sent: the first time in a turn of the loop at once, what follows together at its end."""
-        if not self._writing:
+        if self._writing:
+            return
+        if len(self.processor.streams) > 1:
             self._writing = True
             self._loop.call_soon(self._flush_rest)
-            self.connection.flush()
+        self.connection.flush()
 
     def _flush_rest(self) -> None:
         self._writing = False

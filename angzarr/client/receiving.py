@@ -1,5 +1,6 @@
 """The receiving half of our HTTP/2 connection: frames in, h2's events out."""
 
+import struct
 from typing import TYPE_CHECKING
 
 import hpack
@@ -25,6 +26,9 @@ from angzarr.client.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_HEAD = struct.Struct(">IBI")
 
 
 class Stream:
@@ -97,15 +101,15 @@ class Receiver:
         start, end = 0, len(buffer)
         try:
             while end - start >= 9:
-                size = buffer[start] << 16 | buffer[start + 1] << 8 | buffer[start + 2]
-                kind = buffer[start + 3]
+                size_and_kind, flags, stream_id = _HEAD.unpack_from(buffer, start)
+                size, kind = size_and_kind >> 8, size_and_kind & 0xFF
                 if size > frames.OUR_MAX_FRAME:
                     raise FrameTooLargeError(f"a frame of {size} bytes")
                 if not self._greeted:
                     self._greet(kind)
                 if end - start < 9 + size:
                     break
-                stream_id = int.from_bytes(buffer[start + 5 : start + 9]) & frames.LAST_STREAM
+                stream_id &= frames.LAST_STREAM
                 payload = bytes(buffer[start + 9 : start + 9 + size])
                 if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
                     raise ProtocolError("a header block is interrupted")
@@ -113,7 +117,7 @@ class Receiver:
                 if handler is None:
                     self._patience.spend()
                 else:
-                    handler(buffer[start + 4], stream_id, payload, events)
+                    handler(flags, stream_id, payload, events)
                 start += 9 + size
         except ProtocolError as error:
             self.close_connection(error.error_code)
@@ -150,9 +154,7 @@ class Receiver:
         self._frame(frames.GOAWAY, 0, 0, bytes(4) + int(error_code).to_bytes(4))
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        self._out += (
-            (len(payload) << 8 | kind).to_bytes(4) + bytes((flags,)) + stream_id.to_bytes(4) + payload
-        )
+        self._out += _HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
     def _greet(self, kind: int) -> None:
         if kind != frames.SETTINGS:

@@ -20,6 +20,7 @@ from angzarr.client.writing import ClientConnection
 from angzarr.errors import ClientError
 
 _PREFIX = 5
+_EVERYTHING = 2**63
 
 
 class CallStream:
@@ -56,9 +57,11 @@ class CallStream:
         self.buffer = self.headers_received = self.trailers_received = self.window_updated = self
 
     def set(self) -> None:
-        """Headers, trailers or window came in."""
+        """Headers, trailers or window came in, or the call is over: wake it, if that is what it waits for."""
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        if waiter is None or waiter.done():
+            return
+        if self.ended or self._failure is not None or self._wanted != _EVERYTHING:
             waiter.set_result(None)
 
     def add(self, data: bytes, ack_size: int) -> None:
@@ -72,8 +75,8 @@ class CallStream:
             elif self._single and len(body) > _PREFIX + size:
                 self.fail(_several())
         self._unacknowledged += ack_size
-        if len(body) < self._wanted:
-            self._acknowledge()
+        if len(body) < self._wanted:  # what that gives to write is written when all that came in is taken
+            self._protocol.connection._connection.acknowledge_received_data(self.unacked_size(), self.id)
         self.set()
 
     def unacked_size(self) -> int:
@@ -145,18 +148,42 @@ class CallStream:
             except (NoAvailableStreamIDError, ProtocolError) as error:
                 protocol.handler.close()
                 raise failures.never_reached(error) from error
-        self.id = stream_id
-        self._release = self._processor.register(self)
-        connection.streams_started += 1
+        self._opened(stream_id)
         sent = self._send_some(data, 0, end) if data is not None else 0
         self._flush()
         connection.headers_send_process()
         if data is not None and sent < len(data):
-            await self._send_rest(data, sent, end)
+            await self.send_rest(data, sent, end)
+
+    def start(self, headers: list[tuple[str, str]], data: bytes) -> int | None:
+        """Open the stream with a request of one message, as ``open`` does, when that needs no waiting.
+
+        Returns:
+            How many bytes of the message were sent; None when it cannot be opened now, and nothing was done.
+        """
+        connection = self._protocol.connection
+        if self._failure is not None or not connection.write_ready.is_set() or connection.is_closing():
+            return None
+        h2 = connection._connection
+        try:
+            stream_id = h2.get_next_available_stream_id()
+            h2.send_headers(stream_id, headers)
+        except (TooManyStreamsError, NoAvailableStreamIDError, ProtocolError):
+            return None
+        self._opened(stream_id)
+        sent = self._send_some(data, 0, True)
+        self._flush()
+        connection.headers_send_process()
+        return sent
+
+    def _opened(self, stream_id: int) -> None:
+        self.id = stream_id
+        self._release = self._processor.register(self)
+        self._protocol.connection.streams_started += 1
 
     async def send(self, data: bytes) -> None:
         """Send a further message."""
-        await self._send_rest(data, 0, False)
+        await self.send_rest(data, 0, False)
 
     async def end(self) -> None:
         """Say that no message follows."""
@@ -164,7 +191,8 @@ class CallStream:
             self._protocol.connection._connection.end_stream(self.id)
             self._flush()
 
-    async def _send_rest(self, data: bytes, start: int, end: bool) -> None:
+    async def send_rest(self, data: bytes, start: int, end: bool) -> None:
+        """Send a message from a byte on, as the windows open."""
         connection = self._protocol.connection
         while start < len(data) and self._can_send():
             if not connection.write_ready.is_set():
@@ -182,6 +210,9 @@ class CallStream:
         """Hand h2 what the windows allow; how much that was."""
         h2 = self._protocol.connection._connection
         at, total = start, len(data)
+        if not at and total <= min(h2.max_outbound_frame_size, h2.local_flow_control_window(self.id)):
+            h2.send_data(self.id, data, end_stream=end)
+            at = total
         while at < total:
             size = min(h2.local_flow_control_window(self.id), h2.max_outbound_frame_size, total - at)
             if size <= 0:
@@ -204,10 +235,16 @@ class CallStream:
 
     async def finished(self) -> None:
         """Wait until the server has ended its side of the stream."""
-        if not self.ended:
-            self._wanted = 2**63
-            self._acknowledge()
-            await self._until(lambda: self.ended)
+        self._wanted = _EVERYTHING
+        self._acknowledge()
+        while not self.ended:
+            if self._failure is not None:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     async def next_message(self) -> bytes | None:
         """The next message; None when the server has ended its side."""

@@ -21,6 +21,7 @@ from angzarr import codec
 from angzarr.client import failures
 from angzarr.client.channel import Channel
 from angzarr.client.config import ChannelConfig
+from angzarr.client.headers import Prepared
 from angzarr.client.metadata import Metadata, encode_metadata
 from angzarr.client.streams import CallStream
 from angzarr.error_codes import keys
@@ -59,33 +60,44 @@ class _Method:
         self.rpc = rpc
         config = channel.config if isinstance(channel, Channel) else ChannelConfig()
         self.limit = config.max_message_bytes
-        self._headers = [
-            (":method", "POST"),
-            (":scheme", channel._scheme),
-            (":path", rpc.path),
-            (":authority", channel._authority),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            ("user-agent", _USER_AGENT),
-        ]
+        self._headers = Prepared(
+            [
+                (":method", "POST"),
+                (":scheme", channel._scheme),
+                (":path", rpc.path),
+                (":authority", channel._authority),
+                ("te", "trailers"),
+                ("content-type", "application/grpc"),
+                ("user-agent", _USER_AGENT),
+            ]
+        )
+        self._ours = isinstance(channel, Channel)
+        self._usual_headers: Any = None
+        self._usual_trailers: Any = None
 
     async def begin(
         self, data: bytes | None, timeout: float | None, metadata: Metadata | None, *, end: bool
     ) -> CallStream:
         """A stream with its headers, and the first message, sent. Close it, come what may."""
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
-        protocol = await self._connection(deadline, timeout)
+        protocol = self.channel.ready() if self._ours else None  # type: ignore[attr-defined]
+        if protocol is None:
+            protocol = await self._connection(deadline, timeout)
         stream = CallStream(protocol, self.limit, single=not self.rpc.server_streaming)
         try:
             headers = self._headers
             if timeout is not None and deadline is not None:
                 stream.fail_at(deadline, timeout)
-                headers = [*headers, ("grpc-timeout", _timeout_header(deadline))]
+                headers = headers.plus([("grpc-timeout", _timeout_header(deadline))])
             if metadata:
-                headers = headers + encode_metadata(metadata)
-            if not isinstance(self.channel, Channel):
+                headers = headers.plus(encode_metadata(metadata))
+            if not self._ours:
                 headers = await self._listened(headers)
-            await stream.open(headers, data, end=end)
+            sent = None if data is None else stream.start(headers, data)
+            if sent is None:
+                await stream.open(headers, data, end=end)
+            elif data is not None and sent < len(data):
+                await stream.send_rest(data, sent, end)
         except BaseException:
             stream.close()
             raise
@@ -106,7 +118,7 @@ class _Method:
                 details={keys.ENDPOINT: self.channel._authority, keys.CAUSE: error}
             ) from error
 
-    async def _listened(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    async def _listened(self, headers: Prepared) -> Prepared:
         """What listeners of somebody else's channel add to a request (``grpclib.events.SendRequest``)."""
         (metadata,) = await self.channel.__dispatch__.send_request(
             cast("Any", MultiDict()),
@@ -114,7 +126,7 @@ class _Method:
             deadline=None,
             content_type="application/grpc",
         )
-        return headers + encode_metadata(tuple(metadata.items())) if metadata else headers
+        return headers.plus(encode_metadata(tuple(metadata.items()))) if metadata else headers
 
     def frame(self, request: betterproto.Message) -> bytes:
         """A request as it travels."""
@@ -146,14 +158,23 @@ class _Unary(_Method):
         stream = await self.begin(self.frame(request), timeout, metadata, end=True)
         try:
             await stream.finished()
-            check_headers(stream)
-            check_status(stream)
+            self._check(stream)
             data = stream.take_message()
         finally:
             stream.close()
         if data is None:
             raise failures.no_answer(Status.INTERNAL, "status OK, but no message")
         return self.message(data)
+
+    def _check(self, stream: CallStream) -> None:
+        """Refuse what is no success. Connections give equal headers as the same list: only new ones are looked at."""
+        headers, trailers = stream.headers, stream.trailers
+        if headers is not None and headers is self._usual_headers and trailers is self._usual_trailers:
+            return
+        check_headers(stream)
+        check_status(stream)
+        if not any(name == "content-length" for name, _ in headers or ()):
+            self._usual_headers, self._usual_trailers = headers, trailers
 
 
 class _Streaming(_Method):

@@ -24,9 +24,14 @@ class ClientConnection(Connection):
     def __init__(self, http2: Any, transport: Any, *, config: Configuration) -> None:
         super().__init__(http2, transport, config=config)
         self.batch: int = 0
+        self._out = transport
         self._plain = transport.get_extra_info("sslcontext") is None
         if self._plain:  # with TLS a full socket shows only in the transport's own buffer
             transport.set_write_buffer_limits(high=0)
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be written any more."""
+        return bool(self._out.is_closing())
 
     def flush(self) -> None:
         """Write what is to be sent, if the socket takes it; otherwise it is written when it does."""
@@ -35,8 +40,8 @@ class ClientConnection(Connection):
         data = self._connection.data_to_send()
         if not data:
             return
-        self._transport.write(data)
-        if not (self._plain and self._transport.is_closing()):  # else the write failed, and took nothing
+        self._out.write(data)
+        if not (self._plain and self._out.is_closing()):  # else the write failed, and took nothing
             self.batch += 1
 
     def resume_writing(self) -> None:
