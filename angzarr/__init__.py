@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from angzarr.app import App as App
+    from angzarr.client import BreakerConfig as BreakerConfig
     from angzarr.client import ChannelConfig as ChannelConfig
     from angzarr.client import CommandBuilder as CommandBuilder
     from angzarr.client import CommandHandlerClient as CommandHandlerClient
@@ -57,6 +58,11 @@ if TYPE_CHECKING:
     from angzarr.identity import order_root as order_root
     from angzarr.identity import product_root as product_root
     from angzarr.identity import to_proto_bytes as to_proto_bytes
+    from angzarr.interceptors import Call as Call
+    from angzarr.interceptors import CorrelationInterceptor as CorrelationInterceptor
+    from angzarr.interceptors import Interceptor as Interceptor
+    from angzarr.interceptors import LoggingInterceptor as LoggingInterceptor
+    from angzarr.interceptors import Proceed as Proceed
     from angzarr.messages import CORRELATION_ID_HEADER as CORRELATION_ID_HEADER
     from angzarr.messages import DEFAULT_EDITION as DEFAULT_EDITION
     from angzarr.messages import META_ANGZARR_DOMAIN as META_ANGZARR_DOMAIN
@@ -245,7 +251,7 @@ else:
     _MODULES = {
         "angzarr.app": "App",
         "angzarr.client": """
-            ChannelConfig CommandBuilder CommandHandlerClient DomainClient EventStreamClient
+            BreakerConfig ChannelConfig CommandBuilder CommandHandlerClient DomainClient EventStreamClient
             ProcessManagerClient ProjectorClient QueryBuilder QueryClient SagaClient SpeculativeClient
             TransportMode resolve_ch_endpoint
         """,
@@ -265,6 +271,7 @@ else:
             INVENTORY_PRODUCT_NAMESPACE cart_root compute_root customer_root fulfillment_root
             inventory_product_root inventory_root order_root product_root to_proto_bytes
         """,
+        "angzarr.interceptors": "Call CorrelationInterceptor Interceptor LoggingInterceptor Proceed",
         "angzarr.messages": """
             CORRELATION_ID_HEADER DEFAULT_EDITION META_ANGZARR_DOMAIN PROJECTION_DOMAIN_PREFIX
             PROJECTION_TYPE_URL TYPE_URL_PREFIX UNKNOWN_DOMAIN UUID WILDCARD_DOMAIN AggregateRoot
