@@ -192,7 +192,6 @@ class Engine:
             raise internal(
                 f"Failed to store events of {commit.key.domain}: {error}; nothing was stored"
             ) from error
-        faults.reached("after persist")
 
     async def _written(
         self, unit: Sequence[Operation], commit: Commit, after: Callable[[list[Any]], None]
@@ -216,6 +215,7 @@ class Engine:
         planned: int,
         results: list[Any],
     ) -> None:
+        faults.reached("after persist")
         commit.position = results[0]
         commit.work = results[1 : 1 + planned]
         commit.extra = results[1 + planned :]

@@ -166,6 +166,7 @@ class Steps:
             **_modes(row),
         )
         answer = await self.ask(item, "Saga", saga.endpoint.handle(request))
+        faults.reached("after a reaction")
         sender = Sender(row.component, SAGA, clone(book.cover), row.last_sequence)
         done = await self.supersede(item, deliveries(row, sender, answer.commands, answer.events))
         return replace(done, answer=answer)
@@ -240,6 +241,7 @@ class Steps:
                 destination_sequences=await self._manager_destinations(manager, row.key),
             )
             answer = await self.ask(item, "Process manager", manager.endpoint.handle(request))
+            faults.reached("after a reaction")
             said = [] if verdicts is None else verdicts(answer)
             own = process_events(answer, process, row.correlation_id, history.next_sequence)
             last = history.next_sequence + len(own.pages) - 1

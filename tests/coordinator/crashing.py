@@ -1,4 +1,5 @@
-"""The process that the crash matrix kills: accounts, transfers between them by a saga, and a projector.
+"""The process that the crash matrix kills: accounts, transfers between them by a saga, some of them rejected and given
+back, welcomes by a process manager, and a projector.
 
 ``python -m tests.coordinator.crashing DATABASE VIEW MODE``: ``work`` opens accounts and transfers, ``rebuild`` rebuilds
 the projector, ``soak:ACCOUNTS:FROM:TO`` sends the transfers of those numbers, ``check`` only finishes what is left;
@@ -24,18 +25,23 @@ from angzarr.messages import (
     pack,
     type_name_from_url,
 )
-from angzarr.router import Router
-from tests.bank.domain import Accounts, Transfers
+from angzarr.router import AnyRouter, Router, command_handler, handles
+from tests.bank.domain import Accounts, Onboardings, Transfers
 from tests.bank.messages import (
+    Account,
     Deposit,
     Deposited,
+    OnboardingWelcomed,
     OpenAccount,
     RequestTransfer,
+    SendWelcome,
     TransferReceived,
     TransferRequested,
+    TransferReturned,
 )
 
 ROOTS = [uuid.UUID(int=number) for number in range(1, 7)]
+NOBODY = uuid.UUID(int=999)
 START = 1000
 CONFIG = CoordinatorConfig(reactions=ReactionConfig(min_delay=0.001, max_delay=0.01))
 
@@ -56,16 +62,26 @@ class View:
     handle_speculative = handle
 
 
-def coordinator(database: str, view: Path) -> EmbeddedCoordinator:
-    app = App(
-        "bank",
-        routers=[
-            Router("accounts").with_handler(Accounts, Accounts).build(),
-            Router("transfers").with_handler(Transfers, Transfers).build(),
-        ],
-    )
+@command_handler(domain="mail", state=Account)
+class Mail:
+    @handles(SendWelcome)
+    def send(self, command: SendWelcome, state: Account) -> OnboardingWelcomed:
+        return OnboardingWelcomed(gift="letter")
+
+
+def coordinator(database: str, view: Path, *, welcoming: bool = True) -> EmbeddedCoordinator:
+    routers: list[AnyRouter] = [
+        Router("accounts").with_handler(Accounts, Accounts).build(),
+        Router("transfers").with_handler(Transfers, Transfers).build(),
+    ]
+    if welcoming:
+        routers.append(Router("mail").with_handler(Mail, Mail).build())
+        routers.append(Router("onboarding").with_handler(Onboardings, Onboardings).build())
     return EmbeddedCoordinator(
-        app, store=database, projectors={"view": (["account"], View(view))}, config=CONFIG
+        App("bank", routers=routers),
+        store=database,
+        projectors={"view": (["account"], View(view))},
+        config=CONFIG,
     )
 
 
@@ -78,13 +94,17 @@ def acknowledged(root: uuid.UUID, book: EventBook) -> None:
 async def work(running: EmbeddedCoordinator) -> None:
     account = running.client("account")
     for root in ROOTS:
-        for message in (OpenAccount(owner="somebody"), Deposit(amount=START)):
-            acknowledged(root, (await account.send(message, root=root)).events)
+        for message in (OpenAccount(owner="somebody"), Deposit(amount=START), Deposit(amount=START)):
+            # One exchange, so one process: the second deposit is welcomed.
+            answer = await account.send(message, root=root, correlation_id=f"owner-{root.int}")
+            acknowledged(root, answer.events)
     for number in range(10):
         for root in ROOTS:
             to = ROOTS[(root.int + number) % len(ROOTS)]
             transfer = RequestTransfer(to=to.bytes, amount=number + 1)
             acknowledged(root, (await account.send(transfer, root=root)).events)
+        lost = RequestTransfer(to=NOBODY.bytes, amount=7)
+        acknowledged(ROOTS[number % 6], (await account.send(lost, root=ROOTS[number % 6])).events)
 
 
 async def soak(running: EmbeddedCoordinator, accounts: int, first: int, end: int, callers: int = 32) -> None:
@@ -114,12 +134,20 @@ def opening(root: uuid.UUID) -> CommandBook:
     return CommandBook(cover=new_cover("account", root), pages=pages)
 
 
+async def names(running: EmbeddedCoordinator, domain: str) -> list[list[str]]:
+    """The names of the events of each aggregate of a domain."""
+    found = []
+    for _, root in await running.runtime.engine.store.roots(limit=100_000, domain=domain):
+        pages = (await running.events(domain, root)).pages
+        found.append([type_name_from_url(page.event.type_url).rpartition(".")[2] for page in pages])
+    return found
+
+
 async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
     events: set[str] = set()
     total, doubled, missing = 0, 0, 0
-    for root in [
-        uuid.UUID(bytes=root) for _, root in await running.runtime.engine.store.roots(limit=100_000)
-    ]:
+    store = running.runtime.engine.store
+    for root in [uuid.UUID(bytes=root) for _, root in await store.roots(limit=100_000, domain="account")]:
         for page in (await running.events("account", root)).pages:
             name = type_name_from_url(page.event.type_url)
             events.add(f"{root.hex} {page.header.sequence} {name}")
@@ -127,11 +155,11 @@ async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
                 total += Deposited.FromString(page.event.value).amount
             if name == "bank.TransferReceived":
                 total += TransferReceived.FromString(page.event.value).amount
+            if name == "bank.TransferReturned":
+                total += TransferReturned.FromString(page.event.value).amount
             if name == "bank.TransferRequested":
                 total -= TransferRequested.FromString(page.event.value).amount
-                caused = await running.runtime.engine.store.caused_by(
-                    Key("account", "", root.bytes), page.header.sequence
-                )
+                caused = await store.caused_by(Key("account", "", root.bytes), page.header.sequence)
                 doubled += len(caused) > 1
                 missing += len(caused) == 0
     return {
@@ -139,12 +167,14 @@ async def report(running: EmbeddedCoordinator) -> dict[str, Any]:
         "total": total,
         "doubled": doubled,
         "missing": missing,
+        "processes": sorted(await names(running, "onboarding")),
+        "mail": await names(running, "mail"),
         "letters": len(await running.dead_letters()),
     }
 
 
 async def main(database: str, view: Path, mode: str) -> None:
-    async with coordinator(database, view) as running:
+    async with coordinator(database, view, welcoming=not mode.startswith("soak:")) as running:
         if mode == "work":
             await work(running)
         if mode.startswith("soak:"):
