@@ -30,6 +30,7 @@ TITLES = {
 }
 ARGUMENTS: dict[str, Callable[[], list[str]]] = {
     "coordinator": lambda: ["--theirs", python_with("eventsourcing==9.5.*")],
+    "growth": lambda: ["--directory", kept] if (kept := os.environ.get("ANGZARR_GROWTH_STORES")) else [],
 }
 
 

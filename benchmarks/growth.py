@@ -1,8 +1,8 @@
 """Whether the coordinator is as fast on a large store as on a small one: 10 million events beside 10,000.
 
 ``python -m benchmarks.growth`` fills a store of 100,000 accounts with 100 events each, which takes some minutes and 5
-GB below the temporary directory (``--directory D`` keeps it elsewhere for the next run), then measures both stores in
-turns:
+GB below the temporary directory (``--directory D``, or ANGZARR_GROWTH_STORES for ``python -m benchmarks growth``, keeps
+it for the next run), then measures both stores in turns:
 
 * commands per second, 64 callers, accounts lately used; and with nothing kept in memory, accounts at random;
 * queries: by correlation id, as of a time, the newest ten events; the list of all aggregates;
