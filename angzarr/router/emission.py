@@ -62,8 +62,8 @@ _LONGEST_KEPT = 256
 _kinds: dict[type, Kind] = {}
 """The event classes that have been emitted."""
 
-kind_of = _kinds.get
-"""The kind of an event class that has been emitted before."""
+kind_of: Callable[[type], Kind | None] = _kinds.get
+"""The kind of an event class that has been emitted before; None for any other class."""
 
 NewEvent: TypeAlias = tuple[int, Kind, bytes]
 """An event to be stored: its sequence, class and bytes."""
