@@ -32,6 +32,7 @@ from angzarr.messages import (
     SpeculateProjectorRequest,
     SpeculateSagaRequest,
     SyncMode,
+    clone,
     has_field,
 )
 
@@ -122,7 +123,12 @@ class SagaCoordinatorService(_Runner):
         response = SagaResponse()
         for saga in self._engine.components.sagas:
             if saga.source == book.cover.domain:
-                answer = await self._engine.call(f"Saga {saga.name!r}", saga.endpoint.handle(request))
+                asked = clone(request)
+                if not asked.destination_sequences:
+                    asked.destination_sequences = await self._reactions.steps.saga_destinations(
+                        saga, books.key_of(book.cover), book.cover
+                    )
+                answer = await self._engine.call(f"Saga {saga.name!r}", saga.endpoint.handle(asked))
                 response.commands += answer.commands
                 response.events += answer.events
         return response
@@ -169,7 +175,8 @@ class ProcessManagerCoordinatorService(_Runner):
             asked = ProcessManagerHandleRequest(
                 trigger=book,
                 process_state=request.process_state,
-                destination_sequences=request.destination_sequences,
+                destination_sequences=request.destination_sequences
+                or await self._reactions.steps.manager_destinations(manager, books.key_of(book.cover)),
             )
             if not has_field(request, "process_state"):
                 key = Key(

@@ -284,10 +284,7 @@ def stamped(book: EventBook, actual: int, limit: int) -> None:
     Raises:
         GRPCError: INTERNAL, naming the page whose sequence is missing or wrong, or the number of pages.
     """
-    if len(book.pages) > limit:
-        raise internal(
-            f"Handler answered {len(book.pages)} events for one command, at most {limit} are allowed"
-        )
+    not_too_many(len(book.pages), limit, "events for one command")
     for number, page in enumerate(book.pages):
         if not has_field(page, "header") or not has_field(page.header, "sequence"):
             raise internal(
@@ -299,6 +296,16 @@ def stamped(book: EventBook, actual: int, limit: int) -> None:
                 f" expected {actual + number}"
             )
         created(page)
+
+
+def not_too_many(count: int, limit: int, what: str) -> None:
+    """Check that a handler has not run away.
+
+    Raises:
+        GRPCError: INTERNAL, with both numbers.
+    """
+    if count > limit:
+        raise internal(f"Handler answered {count} {what}, at most {limit} are allowed")
 
 
 def created(page: EventPage) -> None:

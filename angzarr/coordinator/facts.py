@@ -8,7 +8,7 @@ from grpclib.const import Status
 from angzarr.coordinator import books, checks
 from angzarr.coordinator.commands import provenance_of, repeated
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
-from angzarr.coordinator.engine import Engine, commit_of, created, new_events, snapshot_of
+from angzarr.coordinator.engine import Engine, commit_of, created, new_events, not_too_many, snapshot_of
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.status import internal, invalid
 from angzarr.coordinator.store.records import Key, Provenance
@@ -90,6 +90,7 @@ class FactPipeline:
             if origin.with_commit:
                 await engine.store.submit(origin.with_commit)
             return None
+        not_too_many(len(pages), engine.config.commands.max_events, "events for one book of facts")
         facts = EventBook(
             cover=book.cover,
             pages=[renumbered(page, history.next_sequence + n) for n, page in enumerate(pages)],

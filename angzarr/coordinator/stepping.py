@@ -16,6 +16,7 @@ from angzarr.coordinator.engine import (
     commit_of,
     created,
     new_events,
+    not_too_many,
     snapshot_of,
     stamped,
     upcast,
@@ -61,6 +62,7 @@ from angzarr.messages import (
     ProcessManagerHandleRequest,
     ProcessManagerHandleResponse,
     SagaHandleRequest,
+    SagaResponse,
     SyncMode,
     clone,
     divergence_for,
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     from angzarr.coordinator.facts import FactPipeline
     from angzarr.coordinator.rejections import Rejections
 
-T = TypeVar("T")
+A = TypeVar("A", SagaResponse, ProcessManagerHandleResponse)
 
 _HOPELESS = frozenset({Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED, Status.NOT_FOUND})
 _log = get_logger(__name__)
@@ -140,12 +142,16 @@ class Steps:
             book.pages = await upcast(upcaster, row.key.domain, book.pages)
         return book
 
-    async def ask(self, item: Item, what: str, answer: Awaitable[T]) -> T:
-        """Await a component's answer, for as long as it may take."""
+    async def ask(self, item: Item, what: str, answer: Awaitable[A]) -> A:
+        """Await a component's answer, for as long as it may take.
+
+        Raises:
+            FailedError: its own refusal; it did not answer in time; it answered too much.
+        """
         limit = self._config.handler_timeout
         try:
             async with asyncio.timeout(limit) as deadline:
-                return await answer
+                answered = await answer
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -153,6 +159,13 @@ class Steps:
             raise FailedError(GRPCError(Status.DEADLINE_EXCEEDED, text)) from None
         except GRPCError as error:
             raise FailedError(error, hopeless=error.status in _HOPELESS) from error
+        facts = answered.events if isinstance(answered, SagaResponse) else answered.facts
+        most = self._engine.config.commands.max_events
+        try:
+            not_too_many(len(answered.commands) + len(facts), most, "commands and facts for one trigger")
+        except GRPCError as error:
+            raise FailedError(error, hopeless=True) from error
+        return answered
 
     async def _call_saga(self, item: Item) -> Done:
         row = item.row
@@ -162,7 +175,7 @@ class Steps:
         book = await self._book(item)
         request = SagaHandleRequest(
             source=book,
-            destination_sequences=await self._saga_destinations(saga, row.key, book.cover),
+            destination_sequences=await self.saga_destinations(saga, row.key, book.cover),
             **_modes(row),
         )
         answer = await self.ask(item, "Saga", saga.endpoint.handle(request))
@@ -171,7 +184,8 @@ class Steps:
         done = await self.supersede(item, deliveries(row, sender, answer.commands, answer.events))
         return replace(done, answer=answer)
 
-    async def _saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:
+    async def saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:
+        """For a saga with one target: the next sequence there of the aggregate with the source's root."""
         if len(saga.targets) != 1:
             return {}
         target = Key(saga.targets[0], key.edition, key.root)
@@ -238,7 +252,7 @@ class Steps:
             request = ProcessManagerHandleRequest(
                 trigger=trigger,
                 process_state=await engine.book_for_handler(history, cascade_id_of(row)),
-                destination_sequences=await self._manager_destinations(manager, row.key),
+                destination_sequences=await self.manager_destinations(manager, row.key),
             )
             answer = await self.ask(item, "Process manager", manager.endpoint.handle(request))
             faults.reached("after a reaction")
@@ -278,7 +292,8 @@ class Steps:
             answer.process_events = [commit.book]
             return Done(_items(rows, commit.extra[-len(rows) :] if rows else []), commit, answer=answer)
 
-    async def _manager_destinations(self, manager: ProcessManagerComponent, key: Key) -> dict[str, int]:
+    async def manager_destinations(self, manager: ProcessManagerComponent, key: Key) -> dict[str, int]:
+        """The next sequence in each target of the aggregate with the trigger's root."""
         return {
             domain: await self._engine.store.next_sequence(Key(domain, key.edition, key.root))
             for domain in manager.targets

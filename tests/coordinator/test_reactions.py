@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
+from angzarr.coordinator import CommandConfig, CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.messages import (
     AngzarrDeferredSequence,
     CommandBook,
@@ -27,6 +28,7 @@ from angzarr.messages import (
     new_cover,
 )
 from tests.coordinator.worlds import (
+    FAST,
     A,
     B,
     Domain,
@@ -355,3 +357,30 @@ async def test_a_command_refused_for_want_of_resources_is_rejected_at_once() -> 
         await running.settle(5)
         assert await running.dead_letters() == []
     assert (len(right.commands), len(left.notifications)) == (1, 1)
+
+
+async def test_a_runaway_saga_is_given_up_by_name_and_nothing_of_it_is_sent() -> None:
+    few = replace(FAST, commands=CommandConfig(max_events=3))
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")] * 4})
+    handlers = {"left": Domain(), "right": Domain()}
+    async with world(few, handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        (letter,) = await running.dead_letters(component="s")
+        assert letter.rejection_reason == (
+            "s: Handler answered 4 commands and facts for one trigger, at most 3 are allowed"
+        )
+        assert (await running.events("right", B)).pages == []
+    assert len(saga.seen) == 1
+
+
+async def test_a_process_manager_that_stores_too_much_is_given_up_by_name() -> None:
+    few = replace(FAST, commands=CommandConfig(max_events=3))
+    manager = Manager({"DoneOne": lambda _: process(*["Begun"] * 4)})
+    async with world(
+        few, handlers={"left": Domain()}, process_managers={"m": ("flow", ["left"], manager)}
+    ) as running:
+        await send(running, "left", A, "DoOne", correlation_id="c-1")
+        await running.settle(5)
+        (letter,) = await running.dead_letters(component="m")
+        assert "Handler answered 4 events for one command, at most 3 are allowed" in letter.rejection_reason

@@ -1,6 +1,7 @@
 """Every coordinator service over gRPC, and business servers reached over it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -125,6 +126,31 @@ async def test_speculation_of_the_other_kinds_leaves_nothing(running: EmbeddedCo
         assert projection.projector == "view"
     await running.settle(5)
     assert (await running.events("right", B)).pages == []
+
+
+async def test_speculation_fills_in_the_destinations() -> None:
+    saga, manager = Saga({}), Manager({})
+    components = EmbeddedCoordinator(
+        handlers={"left": Domain(), "right": Domain()},
+        sagas={"s": ("left", saga)},
+        process_managers={"m": ("flow", ["left"], manager)},
+    ).components
+    sagas = (replace(components.sagas[0], targets=("right",)),)
+    managers = (replace(components.process_managers[0], targets=("right",)),)
+    made = EmbeddedCoordinator(config=FAST)
+    made.components = replace(components, sagas=sagas, process_managers=managers)
+    async with made as running:
+        await send(running, "right", A, "DoOne")
+        book = EventBook(
+            cover=new_cover("left", A, "c-1"),
+            pages=[EventPage(header=PageHeader(sequence=0), event=payload("X"))],
+        )
+        asked = SpeculateSagaRequest(request=SagaHandleRequest(source=book))
+        await running.runtime.sagas.execute_speculative(asked)
+        process = SpeculatePmRequest(request=ProcessManagerHandleRequest(trigger=book))
+        await running.runtime.process_managers.handle_speculative(process)
+    assert saga.seen[0].destination_sequences == {"right": 1}
+    assert manager.seen[0].destination_sequences == {"right": 1}
 
 
 async def test_an_event_stream_delivers_live_books(running: EmbeddedCoordinator) -> None:
