@@ -15,7 +15,7 @@ client does or omits makes it take longer.
 """
 
 import asyncio
-import ssl as tls
+import ssl as ssl_module
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -61,6 +61,8 @@ class GrpcServer:
         options: limits and timings.
         codec: how messages become bytes; angzarr's own by default.
         status_of: the status that ends a call whose handler raised something other than ``grpclib.GRPCError``.
+        address: where `start` listens.
+        tls: for TLS there.
 
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT, two services claim the same method.
@@ -75,7 +77,10 @@ class GrpcServer:
         options: ServerOptions | None = None,
         codec: CodecBase | None = None,
         status_of: Callable[[Exception], GRPCError] | None = None,
+        address: str = "",
+        tls: ssl_module.SSLContext | None = None,
     ) -> None:
+        self._where = address, tls
         self.options: ServerOptions = options or ServerOptions()
         quiet = _methods(background)
         offered = _methods(services, taken=quiet)
@@ -124,7 +129,24 @@ class GrpcServer:
         """Clients connected."""
         return len(self._connections)
 
-    async def listen(self, address: str, *, ssl: tls.SSLContext | None = None) -> str:
+    async def start(self) -> None:
+        """Listen where the server was built for, as grpcio's servers start.
+
+        Raises:
+            ClientError: as `listen`.
+        """
+        address, tls = self._where
+        await self.listen(address, ssl=tls)
+
+    async def stop(self, grace: float | None = None) -> None:
+        """`drain`, by the name it has with grpcio."""
+        await self.drain(grace)
+
+    async def wait_for_termination(self) -> None:
+        """`wait_stopped`, by the name it has with grpcio."""
+        await self.wait_stopped()
+
+    async def listen(self, address: str, *, ssl: ssl_module.SSLContext | None = None) -> str:
         """Accept connections at an address; may be called for several.
 
         Args:
@@ -149,7 +171,7 @@ class GrpcServer:
                 await to_thread.run_sync(listener.close)
         return str(bound.address)
 
-    async def _accept(self, listener: Listener, ssl: tls.SSLContext | None) -> None:
+    async def _accept(self, listener: Listener, ssl: ssl_module.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(self._protocol, sock=listener.sock, ssl=ssl, start_serving=False)
         self._listening.append((listener, server))

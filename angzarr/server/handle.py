@@ -1,7 +1,6 @@
 """A server that is built but not started, and how it is started, watched and stopped."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass, field
 
 from angzarr.server.grpc_server import GrpcServer
@@ -19,7 +18,6 @@ class ServerHandle:
         transport_signal: set once the socket is bound; the readiness supervisor looks at it.
         health_servicer: the health of the services.
         probes: what the readiness supervisor looks at.
-        tls: for TLS; None for plaintext.
     """
 
     server: GrpcServer
@@ -27,7 +25,6 @@ class ServerHandle:
     transport_signal: TransportSignal
     health_servicer: HealthService
     probes: list[Probe] = field(default_factory=list)
-    tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
         """Bind and listen.
@@ -36,7 +33,7 @@ class ServerHandle:
             InvalidArgumentError: ENDPOINT_INVALID_URI, the address makes no sense.
             ClientError: BIND_FAILED, with the endpoint and the cause.
         """
-        await self.server.listen(self.address, ssl=self.tls)
+        await self.server.start()
         self.transport_signal.mark_bound()
 
     async def supervise(self, interval: float, timeout: float) -> None:

@@ -12,6 +12,7 @@ from h2.exceptions import ProtocolError, StreamClosedError
 
 from angzarr.client import frames
 from angzarr.client.lean import LeanConnection
+from angzarr.client.patience import SENT
 from angzarr.client.receiving import Stream
 from angzarr.server.answers import answer_frames
 from angzarr.server.options import ServerOptions
@@ -109,6 +110,7 @@ class LeanServerConnection(LeanConnection):
             return False
         self._send_window -= size
         stream.send_window -= size
+        self._patience.earn(SENT)
         self._out += answer_frames(stream_id, message, self.max_outbound_frame_size)
         self._end_here(stream_id, stream)
         return True

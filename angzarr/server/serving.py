@@ -210,13 +210,17 @@ def build(
     transport, signal = TransportProbe.new()
     return ServerHandle(
         server=GrpcServer(
-            [*services, reflection], background=[health], interceptors=interceptors, options=options
+            [*services, reflection],
+            background=[health],
+            interceptors=interceptors,
+            options=options,
+            address=address,
+            tls=tls,
         ),
         address=address,
         transport_signal=signal,
         health_servicer=health,
         probes=[transport, *(_probes_of(services) if outputs is None else outputs)],
-        tls=tls,
     )
 
 

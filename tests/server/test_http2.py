@@ -20,6 +20,7 @@ from h2.exceptions import ProtocolError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from angzarr.client.lean import LeanConnection
 from angzarr.server.http2 import ServerHttp2
 from angzarr.server.lean import LeanServerConnection
 from angzarr.server.options import ServerOptions
@@ -304,3 +305,18 @@ def test_lean_answers_a_client_that_says_its_table_size_twice() -> None:
     pair.exchange()
     pair.act(("answer", 0, 5))
     assert pair.seen[-2:] == ["TrailersReceived 1 [('grpc-status', '0')]", "end 1"]
+
+
+def test_window_updates_that_come_with_calls_are_no_flood() -> None:
+    """What grpc's C core sends: two windows a call."""
+    lean = server("lean")
+    begin = LeanConnection(2**20, 100)
+    begin.initiate_connection()
+    window = frame(8, 0, 0, (1000).to_bytes(4, "big"))
+    for _ in range(2_500):
+        stream = begin.get_next_available_stream_id()
+        begin.send_headers(stream, REQUEST)
+        begin.send_data(stream, b"asked", end_stream=True)
+        lean.receive_data(window + begin.data_to_send() + window)
+        assert lean.send_answer(stream, b"answer")
+        begin.receive_data(lean.data_to_send())

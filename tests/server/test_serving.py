@@ -187,6 +187,17 @@ async def test_a_created_server_can_be_started_called_and_stopped() -> None:
     await handle.wait_for_termination()
 
 
+async def test_a_created_server_is_started_and_stopped_as_grpcios_are() -> None:
+    handle = create_server(slow(), address="127.0.0.1:0")
+    await handle.server.start()
+    port = int(handle.server.addresses[0].rpartition(":")[2])
+    async with Channel("127.0.0.1", port, codec=GrpcCodec()) as channel:
+        assert await health(channel, "CommandHandlerService") == 2
+    await handle.server.stop(0.1)
+    await handle.server.wait_for_termination()
+    assert handle.server.addresses == ()
+
+
 @pytest.mark.parametrize("add_servicer", [None, CommandHandlerGrpc])
 async def test_the_reference_clients_form_of_create_server_works(add_servicer: Any) -> None:
     handle = create_server(add_servicer, bank()[0], "player")
