@@ -17,8 +17,8 @@ from angzarr.coordinator.books import EPOCH
 from angzarr.coordinator.store import SqliteStore, StoreConfig
 from angzarr.coordinator.store.records import Append, Key, NewEvent, SetPosition
 from angzarr.coordinator.subscription import EVERYTHING
-from angzarr.messages import EventPage, PageHeader, pack
-from tests.bank.messages import AccountOpened, Deposited
+from angzarr.messages import CommandBook, CommandPage, EventPage, PageHeader, pack
+from tests.bank.messages import AccountOpened, Deposit, Deposited
 
 if TYPE_CHECKING:
     import betterproto
@@ -29,6 +29,9 @@ _UNIT = 1000
 VIEW = "projector:view"
 BEGAN = 1_700_000_000_000_000
 """When the first event was stored, microseconds since 1970; each further sequence is a second later."""
+
+
+_COMMAND = codec.encode(CommandBook(pages=[CommandPage(command=pack(Deposit(amount=10)))]))
 
 
 def root(number: int) -> bytes:
@@ -92,7 +95,14 @@ def _units(accounts: int) -> Iterator[list[Append]]:
                 Append(
                     key(number),
                     tuple(
-                        NewEvent(sequence, pages[sequence], stored_at(sequence), correlation)
+                        NewEvent(
+                            sequence,
+                            pages[sequence],
+                            stored_at(sequence),
+                            correlation,
+                            command_type="bank.Deposit",
+                            command=None if sequence % TOGETHER else _COMMAND,
+                        )
                         for sequence in range(first, first + TOGETHER)
                     ),
                 )

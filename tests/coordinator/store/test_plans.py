@@ -25,6 +25,7 @@ QUESTIONS: dict[str, Question] = {
     "by correlation": lambda connection: reads.by_correlation(connection, "c"),
     "caused by": lambda connection: reads.caused_by(connection, ALICE, 1),
     "event": lambda connection: reads.event(connection, ALICE, 1),
+    "command of": lambda connection: reads.command_of(connection, ALICE, 1),
     "since": lambda connection: reads.since(connection, 0, 10),
     "since, of a domain": lambda connection: reads.since(connection, 0, 10, ["player"]),
     "since, of two domains": lambda connection: reads.since(connection, 0, 10, ["player", "table"], 1000),
