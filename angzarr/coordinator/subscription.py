@@ -49,6 +49,7 @@ class Aggregate:
         position: of its oldest event not taken in, in the whole store.
         correlation_ids: of the events not taken in.
         noted: how many events were read of it.
+        newest: sequence and correlation id of the last one read.
     """
 
     target: int
@@ -56,6 +57,7 @@ class Aggregate:
     correlation_ids: set[str]
     since: int
     noted: int = 0
+    newest: tuple[int, str] = (-1, "")
     attempt: int = 0
     spared: int = 0
     failing_since: float | None = None
@@ -215,6 +217,7 @@ class Subscription:
         behind.target = max(behind.target, event.page.sequence)
         behind.position = behind.position or event.position
         behind.noted += 1
+        behind.newest = (event.page.sequence, event.correlation_id)
         self._ahead += 1
         if event.correlation_id:
             behind.correlation_ids.add(event.correlation_id)
@@ -239,7 +242,7 @@ class Subscription:
             return None
         position = await self._position(key)
         if position < behind.target:
-            book = await self._next_book(key, position + 1, behind.target)
+            book = await self._next_book(key, position + 1, behind)
             if book is None:
                 return None
             try:
@@ -283,7 +286,8 @@ class Subscription:
             self._positions.clear()
         self._positions[key] = position
 
-    async def _next_book(self, key: Key, lower: int, upper: int) -> EventBook | None:
+    async def _next_book(self, key: Key, lower: int, behind: Aggregate) -> EventBook | None:
+        upper = behind.target
         pages = await self._engine.store.own_pages(key, lower, min(upper, lower + _PAGES_PER_BOOK - 1))
         if not pages:
             # A named edition begins above zero.
@@ -293,14 +297,16 @@ class Subscription:
         if not pages:
             return None
         shown = books.visible(pages)
-        correlation_id = await self._correlation_of(key, pages[-1].sequence)
+        correlation_id = await self._correlation_of(key, pages[-1].sequence, behind)
         book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
         upcaster = self._engine.components.upcasters.get(key.domain)
         if upcaster is not None:
             book.pages = await upcast(upcaster, key.domain, book.pages)
         return book
 
-    async def _correlation_of(self, key: Key, sequence: int) -> str:
+    async def _correlation_of(self, key: Key, sequence: int, behind: Aggregate) -> str:
+        if behind.newest[0] == sequence:
+            return behind.newest[1]
         event = await self._engine.store.event(key, sequence)
         return "" if event is None else event.correlation_id
 
