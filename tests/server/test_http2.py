@@ -312,6 +312,7 @@ def test_window_updates_that_come_with_calls_are_no_flood() -> None:
     lean = server("lean")
     begin = LeanConnection(2**20, 100)
     begin.initiate_connection()
+    lean.receive_data(begin.data_to_send())
     window = frame(8, 0, 0, (1000).to_bytes(4, "big"))
     for _ in range(2_500):
         stream = begin.get_next_available_stream_id()
