@@ -18,6 +18,8 @@ from angzarr.cli import options
 from angzarr.cli.errors import FAILED, CommandLineError
 from angzarr.cli.output import write_json, write_line
 from angzarr.errors import ClientError
+from angzarr.messages import Empty
+from angzarr.messages.admin import Component
 
 app: typer.Typer = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
@@ -181,20 +183,49 @@ def _sockets() -> Iterator[Result]:
         )
         return
     found = sorted(path for path in base.glob("ch-*.sock") if stat.S_ISSOCK(path.stat().st_mode))
+    ailing: set[Result] = set()
     for path in found:
-        yield anyio.run(_socket, path)
+        result, problems = anyio.run(_socket, path)
+        yield result
+        yield from sorted(problems - ailing, key=lambda problem: problem.text)
+        ailing |= problems
     if not found:
         yield Result("sockets", "ok", f"no coordinator in {base}")
 
 
-async def _socket(path: Path) -> Result:
+async def _socket(path: Path) -> tuple[Result, set[Result]]:
     try:
         with anyio.fail_after(2):
             stream = await anyio.connect_unix(path)
             await stream.aclose()
     except (OSError, TimeoutError):
-        return Result("sockets", "note", f"{path} is left over; nobody listens", f"rm {path}")
-    return Result("sockets", "ok", f"a coordinator listens at {path}")
+        return Result("sockets", "note", f"{path} is left over; nobody listens", f"rm {path}"), set()
+    return Result("sockets", "ok", f"a coordinator listens at {path}"), await _ailing(path)
+
+
+async def _ailing(path: Path) -> set[Result]:
+    """What a running coordinator says is wrong with its components; nothing, where it is not one of ours."""
+    from angzarr.cli.admin import administered
+
+    try:
+        async with administered(str(path)) as admin:
+            listed = await admin.call.list_components(Empty(), timeout=5)
+    except (ClientError, CommandLineError):
+        return set()
+    return {
+        Result("components", "problem", _ailment(one), _cure(one)) for one in listed.components if one.problem
+    }
+
+
+def _ailment(one: Component) -> str:
+    where = f" at {one.endpoint}" if one.endpoint else ""
+    return f"{one.kind.replace('_', ' ')} {one.name}{where}: {one.problem}"
+
+
+def _cure(one: Component) -> str:
+    if one.endpoint:
+        return f"start the business server at {one.endpoint}, or correct the endpoint"
+    return "look into the coordinator's log"
 
 
 def _application(spec: str) -> Iterator[Result]:

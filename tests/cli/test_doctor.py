@@ -2,12 +2,18 @@
 
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
+from angzarr.app import App
 from angzarr.cli.app import run
+from angzarr.coordinator import EmbeddedCoordinator
+from tests.bank.domain import bank
 from tests.cli.conftest import Shell
 
 
@@ -72,3 +78,26 @@ def test_an_application_that_cannot_be_imported_is_a_problem(running: Shell) -> 
 
     assert answer.code == 1
     assert answer.lines[-1]["status"] == "problem"
+
+
+def _beside_an_absent_server(base: Path, examine: Callable[[], int]) -> int:
+    """Run something while a coordinator listens below ``base``, one of whose business servers is away."""
+
+    async def around() -> int:
+        app = App("bank", routers=list(bank()))
+        absent = f"unix:{base}/away.sock"
+        async with EmbeddedCoordinator(app, uds_base=base, handlers={"mail": absent}):
+            return await anyio.to_thread.run_sync(examine)
+
+    return anyio.run(around)
+
+
+def test_a_business_server_that_is_away_is_a_problem_with_its_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _beside_an_absent_server(tmp_path, lambda: run(["doctor", "--json"])) == 1
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (result,) = [line for line in lines if line["subject"] == "components"]
+    assert result["text"].startswith(f"command handler mail at unix:{tmp_path}/away.sock: ")
+    assert result["fix"].startswith(f"start the business server at unix:{tmp_path}/away.sock")
