@@ -51,6 +51,14 @@ class _Events(EventsProcessor):
         """The client will make no new calls; it still wants the answers of those it made, then hangs up."""
 
 
+class _Socket(Connection):
+    """grpclib's, which writes to clients that are gone, until asyncio warns of it again and again."""
+
+    def flush(self) -> None:
+        if not self.is_closing():
+            super().flush()
+
+
 class ServerConnection(H2Protocol):
     """The server's end of one HTTP/2 connection."""
 
@@ -64,7 +72,7 @@ class ServerConnection(H2Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         http2 = _http2(self._owner.serving.options)
-        self.connection: Connection = Connection(http2, self._transport, config=self.config)
+        self.connection: Connection = _Socket(http2, self._transport, config=self.config)
         self.connection.flush()
         self.connection.initialize()
         self.processor: _Events = _Events(self.calls, self.connection)

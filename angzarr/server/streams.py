@@ -83,6 +83,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
 
     async def send_initial_metadata(self, *, metadata: _Metadata = None) -> None:
         """Send headers now; without this call they leave with the first message or the status."""
+        self._require_client()
         await self._stream.send_headers([*OPENING, *encode_metadata(MultiDict(metadata or ()))])
         self._send_initial_metadata_done = True
 
@@ -136,6 +137,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         body = self._reply if status is Status.OK else None
         opening = [] if self._send_initial_metadata_done else OPENING
         if body is None:
+            self._require_client()
             await self._stream.send_headers([*opening, *trailers], end_stream=True)
         else:
             await self._write(opening, body, trailers)
@@ -175,13 +177,16 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         """Whether the client has cancelled the call or the connection is closed."""
         return not self._stream.closable
 
+    def _require_client(self) -> None:
+        if self._stream_id not in self._stream._h2_connection.streams or self._stream.connection.is_closing():
+            raise StreamClosedError(self._stream_id)
+
     async def _write(self, opening: _Headers, body: bytes, trailers: _Headers | None = None) -> None:
         """Headers, a message and trailers, in one write when the client's window and ours have room."""
         stream = self._stream
         await stream.connection.write_ready.wait()
         h2, stream_id = stream._h2_connection, self._stream_id
-        if stream_id not in h2.streams:
-            raise StreamClosedError(stream_id)
+        self._require_client()
         if (
             opening is OPENING
             and trailers == PLAIN_OK
