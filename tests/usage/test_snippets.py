@@ -32,12 +32,14 @@ from angzarr.testing import messages, scenario
 
 
 async def test_an_application_runs_in_process_without_sockets(players: ModuleType) -> None:
+    # --8<-- [start:embedded]
     alice = uuid.uuid4()
     async with EmbeddedCoordinator(players.app) as coordinator:
         player = coordinator.client("player")
         await player.send(players.RegisterPlayer(name="alice"), root=alice)
         await coordinator.settle(timeout=5)
         book = await coordinator.events("player", alice)
+    # --8<-- [end:embedded]
     assert [page.header.sequence for page in book.pages] == [0]
     assert rebuild(players.Players, book) == players.Player(name="alice", balance=0)
 
@@ -64,9 +66,12 @@ async def test_a_domain_is_found_by_its_name(
     monkeypatch.setenv("ANGZARR_MODE", "standalone")
     alice = uuid.uuid4()
     async with EmbeddedCoordinator(players.app, uds_base=tmp_path):
+        # --8<-- [start:client]
         async with DomainClient.for_domain("player") as player:
             await player.send(players.RegisterPlayer(name="alice"), root=alice)
+        # --8<-- [end:client]
         player = await DomainClient.for_domain("player", TransportMode.STANDALONE)
+        # --8<-- [start:builder]
         response = await (
             player.command_handler.command("player", alice)
             .with_command(players.DepositFunds(amount=50))
@@ -74,6 +79,7 @@ async def test_a_domain_is_found_by_its_name(
             .with_merge_strategy(MergeStrategy.MERGE_STRICT)
             .execute(sync_mode=SyncMode.SIMPLE, timeout=2.0)
         )
+        # --8<-- [end:builder]
         await player.close()
     assert response.events.next_sequence == 2
 

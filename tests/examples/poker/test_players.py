@@ -25,6 +25,7 @@ async def test_a_player_registers() -> None:
     )
 
 
+# --8<-- [start:scenarios]
 async def test_a_player_registers_once() -> None:
     await ann.when(RegisterPlayer(name="Ann")).then_rejected("PLAYER_EXISTS")
 
@@ -41,6 +42,7 @@ async def test_nothing_is_no_deposit() -> None:
     await ann.when(DepositFunds(amount=0)).then_rejected("VALUE_NOT_POSITIVE")
 
 
+# --8<-- [end:scenarios]
 async def test_an_account_does_not_overflow() -> None:
     await funded.when(DepositFunds(amount=LARGEST_BALANCE)).then_rejected("BALANCE_TOO_LARGE")
 
