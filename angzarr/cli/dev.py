@@ -95,7 +95,7 @@ def _supervise(paths: Sequence[Path]) -> int:
 
 
 async def _run(app: App, store: str, uds_base: str | None, tcp: str | None, as_json: bool) -> None:
-    from angzarr.cli.stalls import report_stalls
+    from angzarr.cli.stalls import report_blocking_calls, report_stalls
     from angzarr.coordinator import EmbeddedCoordinator
 
     if os.environ.get(CHILD):
@@ -106,8 +106,9 @@ async def _run(app: App, store: str, uds_base: str | None, tcp: str | None, as_j
             report_stalls(),
         ):
             _announce(app, store, coordinator.domains, coordinator.addresses, as_json=as_json)
-            async for _ in signals:
-                break
+            with report_blocking_calls():
+                async for _ in signals:
+                    break
     if not as_json:
         write_line((f"{app.name} has stopped", "dim"))
 
