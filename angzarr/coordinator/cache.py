@@ -7,7 +7,8 @@ from collections import OrderedDict
 
 from angzarr.coordinator.store.records import History, Key, StoredPage, StoredSnapshot
 
-_PER_PAGE = 150
+_PER_PAGE = 200
+"""What Python needs for a page beside its data."""
 
 
 class HistoryCache:

@@ -106,7 +106,8 @@ class Queries:
         elif has_field(query, "sequences"):
             pages = await self._numbered(key, query.sequences.values, divergence)
         elif has_field(query, "temporal"):
-            pages = up_to(await self._store.pages(key, divergence=divergence), query.temporal)
+            upper = query.temporal.as_of_sequence if has_field(query.temporal, "as_of_sequence") else None
+            pages = up_to(await self._store.pages(key, 0, upper, divergence), query.temporal)
         else:
             pages = await self._store.pages(key, divergence=divergence)
             snapshot = await self._store.newest_snapshot(key)

@@ -7,6 +7,7 @@ or skipped; other aggregates go on.
 """
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE = 1000
 _STRETCH = 20_000
+_REMEMBERED = 20_000
 _PAGES_PER_BOOK = 500
 EVERYTHING = Key("", "", b"")
 _log = get_logger(__name__)
@@ -83,7 +85,7 @@ class Subscription:
         self._config = engine.config.reactions
         self._behind: dict[Key, Aggregate] = {}
         self._parked: set[Key] = set()
-        self._positions: dict[Key, int] = {}
+        self._positions: OrderedDict[Key, int] = OrderedDict()
         self._lanes: Lanes[Key] = Lanes(group, self._advance, self._config.concurrency)
         self._woken = asyncio.Event()
         self.cursor: int = 0
@@ -282,9 +284,10 @@ class Subscription:
         return known
 
     def _remember(self, key: Key, position: int) -> None:
-        if len(self._positions) > 100_000:
-            self._positions.clear()
         self._positions[key] = position
+        self._positions.move_to_end(key)
+        if len(self._positions) > _REMEMBERED:
+            self._positions.popitem(last=False)
 
     async def _next_book(self, key: Key, lower: int, behind: Aggregate) -> EventBook | None:
         upper = behind.target
