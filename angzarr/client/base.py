@@ -10,7 +10,7 @@ from angzarr.client.calls import Calls
 from angzarr.client.channel import Channel, require_fitting
 from angzarr.client.config import ChannelConfig
 from angzarr.client.connecting import Connecting
-from angzarr.client.endpoint import parse_endpoint
+from angzarr.client.endpoint import TransportMode, parse_endpoint, resolve_ch_endpoint
 from angzarr.client.failures import refused_argument
 from angzarr.client.stub import ChannelStub
 from angzarr.messages.services import Service
@@ -68,6 +68,31 @@ class BaseClient:
             return cls(channel)._retrying(policy, retry_commands)
 
         return Connecting(connected)
+
+    @classmethod
+    def for_domain(
+        cls,
+        domain: str,
+        mode: TransportMode | None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        retry_commands: bool = False,
+        lazy: bool = False,
+        config: ChannelConfig | None = None,
+    ) -> Connecting[Self]:
+        """Connect to the coordinator of a domain, where ``resolve_ch_endpoint`` says it is.
+
+        Args:
+            domain: such as ``"player"``.
+            mode: None reads ``ANGZARR_MODE``.
+            retry: as for ``connect``, and so are the others.
+
+        Raises:
+            InvalidArgumentError: INVALID_TRANSPORT_MODE, INVALID_PORT or VALUE_EMPTY, at once.
+            ConnectionError: CONNECTION_FAILED or CONNECTION_FAILED_MAX_RETRIES, when awaited.
+        """
+        endpoint = resolve_ch_endpoint(domain, mode)
+        return cls.connect(endpoint, retry, retry_commands=retry_commands, lazy=lazy, config=config)
 
     @classmethod
     def from_env(

@@ -80,16 +80,9 @@ class DomainClient(BaseClient):
         lazy: bool = False,
         config: ChannelConfig | None = None,
     ) -> Connecting[Self]:
-        """Connect to the coordinator of a domain, where ``resolve_ch_endpoint`` says it is.
+        """Connect to the coordinator of a domain, where ``resolve_ch_endpoint`` says it is; ``send`` addresses it.
 
-        Args:
-            domain: such as ``"player"``.
-            mode: None reads ``ANGZARR_MODE``.
-            retry: as for ``connect``, and so are the others.
-
-        Raises:
-            InvalidArgumentError: INVALID_TRANSPORT_MODE, INVALID_PORT or VALUE_EMPTY, at once.
-            ConnectionError: CONNECTION_FAILED or CONNECTION_FAILED_MAX_RETRIES, when awaited.
+        Args and errors are those of ``BaseClient.for_domain``.
         """
         endpoint = resolve_ch_endpoint(domain, mode)
         return cls.connect(

@@ -18,6 +18,7 @@ from angzarr.client import (
     CommandHandlerClient,
     DomainClient,
     QueryClient,
+    SagaClient,
     SpeculativeClient,
     TransportMode,
 )
@@ -113,6 +114,18 @@ async def test_for_domain_resolves_the_domains_socket(
     ):
         assert client.domain == "player"
         assert (await client.get_event_book(Query())).next_sequence == 3
+
+
+@pytest.mark.parametrize("client", [QueryClient, CommandHandlerClient, SpeculativeClient, SagaClient])
+async def test_clients_of_every_kind_find_a_domain(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGZARR_UDS_BASE", str(tmp_path))
+    async with (
+        serving(QUERIES, path=str(tmp_path / "ch-player.sock")),
+        client.for_domain("player", TransportMode.STANDALONE) as found,
+    ):
+        assert found.channel.endpoint.path == f"{tmp_path}/ch-player.sock"
 
 
 async def test_connect_takes_the_domain_from_a_domains_endpoint(tmp_path: Path) -> None:

@@ -148,6 +148,24 @@ async def test_a_half_open_connection_is_found_by_keepalive() -> None:
         assert await client.get_event_book(Query()) == BOOK
 
 
+async def test_calls_without_timeout_end_on_a_half_open_connection_without_keepalive() -> None:
+    config = ChannelConfig(probe_after=0.1, keepalive_timeout=0.1, http2=below[0])
+    async with (
+        unharmed(),
+        scripted(answering) as target,
+        Proxy(target).running() as proxy,
+        DomainClient.connect(proxy.endpoint, ONCE, config=config) as client,
+        asyncio.timeout(5),
+    ):
+        await command(client)
+        proxy.dropping = True
+        calls = asyncio.gather(command(client), client.get_event_book(Query()), return_exceptions=True)
+        outcomes = [type(outcome) for outcome in await calls]
+        proxy.dropping = False
+        await command(client)
+    assert outcomes == [OutcomeUnknownError, TransportError]
+
+
 async def test_an_idle_connection_is_probed_again_and_again() -> None:
     config = ChannelConfig(keepalive_time=0.02, keepalive_timeout=1)
     pings, enough = 0, asyncio.Event()

@@ -100,13 +100,16 @@ def _abort_with_details(context: Any) -> None:
 
 
 @contextmanager
-def foreign_coordinator(address: str, **credentials: Any) -> Iterator[tuple[Coordinator, str]]:
-    """A grpcio server in threads, and where it listens."""
+def foreign_coordinator(
+    address: str, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[tuple[Coordinator, str]]:
+    """A grpcio server in threads, and where it listens; with TLS where it has credentials."""
     coordinator = Coordinator()
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(8), options=options)
     server.add_generic_rpc_handlers(tuple(_services(coordinator)))
-    port = server.add_insecure_port(address)
+    secured = credentials is not None
+    port = server.add_secure_port(address, credentials) if secured else server.add_insecure_port(address)
     server.start()
     try:
         yield coordinator, address if address.startswith("unix:") else f"127.0.0.1:{port}"

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import grpc
 import pytest
 from grpclib.const import Status
 
 from angzarr.client import ChannelConfig, CommandHandlerClient, DomainClient, EventStreamClient, QueryClient
-from angzarr.errors import ClientError, GRPCError
+from angzarr.errors import ClientError, ConnectionError, GRPCError
 from angzarr.messages import CommandRequest, Cover, Query, SequenceRange, unpack
+from angzarr.retry import ExponentialBackoffRetry
 from tests.bank.messages import OpenAccount
 from tests.interop.servers import Coordinator, foreign_coordinator
 
+CERTIFICATES = Path(__file__).parents[1] / "client" / "certificates"
 ROOT = uuid.UUID(int=7)
 MIB = 2**20
 
@@ -27,9 +30,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @asynccontextmanager
-async def coordinator(where: str) -> AsyncIterator[tuple[Coordinator, str]]:
+async def coordinator(
+    where: str, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[tuple[Coordinator, str]]:
     """The foreign server; started and stopped in a thread, since both block."""
-    context = foreign_coordinator(where)
+    context = foreign_coordinator(where, credentials)
     try:
         yield await asyncio.to_thread(context.__enter__)
     finally:
@@ -186,3 +191,34 @@ async def test_a_server_that_has_gone_is_a_connection_error(where: str) -> None:
         await client.get_event_book(Query(cover=Cover(domain="account")), timeout=0.5)
     assert caught.value.is_connection_error() or isinstance(caught.value, GRPCError)
     await client.close()
+
+
+def mutual_tls() -> grpc.ServerCredentials:
+    key, chain, roots = (
+        (CERTIFICATES / name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")
+    )
+    return grpc.ssl_server_credentials([(key, chain)], roots, require_client_auth=True)
+
+
+async def test_mutual_tls_with_real_certificates() -> None:
+    config = ChannelConfig(
+        root_certificates=CERTIFICATES / "ca.pem",
+        certificate_chain=CERTIFICATES / "client.pem",
+        private_key=CERTIFICATES / "client.key",
+        authority="localhost",
+    )
+    async with (
+        coordinator("127.0.0.1:0", mutual_tls()) as (_, address),
+        DomainClient.connect(address, config=config) as client,
+    ):
+        book = await client.get_event_book(Query(cover=Cover(domain="account")))
+    assert book.cover.domain == "account"
+
+
+async def test_a_client_without_a_certificate_is_told_when_it_connects() -> None:
+    config = ChannelConfig(root_certificates=CERTIFICATES / "ca.pem", authority="localhost")
+    once = ExponentialBackoffRetry(max_attempts=1)
+    async with coordinator("127.0.0.1:0", mutual_tls()) as (_, address):
+        with pytest.raises(ConnectionError) as raised:
+            await DomainClient.connect(address, once, config=config)
+    assert raised.value.details["endpoint"] == address
