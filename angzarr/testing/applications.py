@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from grpclib.const import Status
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import rule
 
 from angzarr.app import App
 from angzarr.coordinator import EmbeddedCoordinator
@@ -27,6 +27,8 @@ from angzarr.messages import EventBook
 from angzarr.router import CommandHandlerRouter
 from angzarr.testing.histories import Commands, MessageClass
 from angzarr.testing.report import history_lines, section
+from angzarr.testing.shrinking import BrieflyShrunk
+from angzarr.testing.source import source_of
 from angzarr.testing.strategies import everyday_messages
 from angzarr.testing.subject import Subject, subjects_of
 
@@ -42,6 +44,7 @@ SETTLING = 20.0
 """Seconds that everything a command caused may take."""
 
 Plan: TypeAlias = deque[str]
+_rule: AnyValue = rule
 
 
 class _Faulty:
@@ -82,7 +85,7 @@ def with_faults(components: Components, plan: Plan) -> Components:
     )
 
 
-class ApplicationMachine(RuleBasedStateMachine):
+class ApplicationMachine(BrieflyShrunk):
     """Base of what ``application_machine`` makes: an application on a coordinator of its own.
 
     Attributes:
@@ -136,7 +139,14 @@ class ApplicationMachine(RuleBasedStateMachine):
             AssertionError: the handler crashed, or something ended among the dead letters.
             SettleTimeout: something is never done.
         """
-        self._portal.call(self._tell, domain, root, command, correlation_id)
+        if not self.goes_on(f"{domain}/{root.hex()} {correlation_id} {source_of(command)}"):
+            return
+        try:
+            self._portal.call(self._tell, domain, root, command, correlation_id)
+        except Exception as error:
+            self.has_failed()
+            error.add_note(self.story())
+            raise
 
     async def _tell(
         self, domain: str, root: bytes, command: betterproto.Message, correlation_id: str
@@ -188,15 +198,12 @@ class ApplicationMachine(RuleBasedStateMachine):
 
         return self._portal.call(roots)
 
-    def check_invariants(self, settings: settings, output: AnyValue, runtimes: AnyValue) -> None:
-        """Check the user's invariants; one that fails also tells the events of every aggregate."""
-        try:
-            super().check_invariants(settings, output, runtimes)
-        except Exception as error:
-            error.add_note(self._story())
-            raise
+    def state(self, domain: str, root: bytes) -> AnyValue:
+        """The state of an aggregate, also of one that has no events yet."""
+        return self._portal.call(self._subject(domain).rebuild, self._whole(domain, root))
 
-    def _story(self) -> str:
+    def story(self) -> str:
+        """The events of every aggregate."""
         return "\n".join(
             section(f"events of {domain}/{root.hex()}", history_lines(self.events(domain, root)))
             for domain in self.coordinator.domains
@@ -235,7 +242,7 @@ def application_machine(
 
     Args:
         app: the application.
-        commands: own strategies for some commands, by class.
+        commands: own strategies for some commands, by class; or functions from the aggregate's state to a strategy.
         faults: which of ``FAULTS`` may happen to calls of sagas, process managers and projectors; () for none.
         restarts: whether the coordinator may be restarted between commands.
         letters_allowed: whether dead letters are no failure.
@@ -275,20 +282,39 @@ def application_machine(
 
 def _command_rule(name: str, domain: str, cls: MessageClass, commands: Commands) -> AnyValue:
     own = commands.get(cls)
-    strategy = own if isinstance(own, st.SearchStrategy) else everyday_messages(cls)
+    where: dict[str, AnyValue] = {
+        "root": st.sampled_from(ROOTS),
+        "correlation_id": st.sampled_from(["one", "two"]),
+    }
+    if own is None or isinstance(own, st.SearchStrategy):
+        tell = _teller(domain)
+        tell.__name__ = name
+        return _rule(command=everyday_messages(cls) if own is None else own, **where)(tell)
+    tell = _drawing_teller(domain, own)
+    tell.__name__ = name
+    return _rule(data=st.data(), **where)(tell)
 
+
+def _teller(domain: str) -> Callable[..., None]:
     def tell(self: ApplicationMachine, root: bytes, command: AnyValue, correlation_id: str) -> None:
         self.tell(domain, root, command, correlation_id)
 
-    tell.__name__ = name
-    ids = st.sampled_from(["one", "two"])
-    return rule(root=st.sampled_from(ROOTS), command=strategy, correlation_id=ids)(tell)
+    return tell
+
+
+def _drawing_teller(domain: str, own: Callable[[AnyValue], AnyValue]) -> Callable[..., None]:
+    def tell(self: ApplicationMachine, root: bytes, data: AnyValue, correlation_id: str) -> None:
+        command = data.draw(own(self.state(domain, root)), label="command")
+        self.tell(domain, root, command, correlation_id)
+
+    return tell
 
 
 def _fault_rule(faults: Sequence[str]) -> Callable[..., None]:
     @rule(plan=st.lists(st.sampled_from(faults), min_size=1, max_size=4))
     def inject(self: ApplicationMachine, plan: list[str]) -> None:
-        self._plan.extend(plan)
+        if self.goes_on(f"inject {plan}"):
+            self._plan.extend(plan)
 
     return inject
 
@@ -296,6 +322,7 @@ def _fault_rule(faults: Sequence[str]) -> Callable[..., None]:
 def _restart_rule() -> Callable[..., None]:
     @rule()
     def restart(self: ApplicationMachine) -> None:
-        self.restart_coordinator()
+        if self.goes_on("restart"):
+            self.restart_coordinator()
 
     return restart

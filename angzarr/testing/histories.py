@@ -16,9 +16,9 @@ from angzarr.errors import InvalidArgumentError
 from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_class, registered_names, type_url
 from angzarr.testing.fields import fields_of
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import Outcome, When, extended, history_of, open_any, perform
+from angzarr.testing.performing import Outcome, When, extended, history_of, is_coded, open_any, perform
 from angzarr.testing.scenarios import DEFAULT_AT
-from angzarr.testing.strategies import everyday_messages, plausible_messages, print_as_source
+from angzarr.testing.strategies import everyday_messages, messages, plausible_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
 
 MessageClass: TypeAlias = type[betterproto.Message]
@@ -29,7 +29,7 @@ Commands: TypeAlias = Mapping[
 
 MAX_EVENTS = 5
 """Histories are at most this long: short enough to read, long enough for what goes wrong."""
-_PATIENCE = 4
+_PATIENCE = 3
 """Things to try per event wanted: in most states most commands are refused."""
 
 
@@ -174,7 +174,7 @@ def _rejections(subject: Subject, domain: str, name: str, commands: Commands) ->
 
 
 def garbage(subject: Subject) -> SearchStrategy[When]:
-    """Payloads under the type URLs that a subject handles, whose bytes may be anything."""
+    """Payloads under the type URLs that a subject handles: any message of the type, or any bytes at all."""
     info = subject.info
     kinds = [("command" if info.kind == "command_handler" else "event", cls) for cls in info.handles.values()]
     kinds += [("fact", cls) for cls in info.facts.values()]
@@ -190,9 +190,10 @@ def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
         lambda parts: parts[0][: max(0, len(parts[0]) - parts[1])] + parts[2]
     )
     url = type_url(full_name(cls))
-    return st.one_of(st.binary(max_size=12), cut).map(
+    anything = st.one_of(st.binary(max_size=12), cut).map(
         lambda value: When(kind, (_tidied(Any(type_url=url, value=value)),))
     )
+    return st.one_of(anything, messages(cls).map(lambda message: When(kind, (message,))))
 
 
 def _tidied(payload: Any) -> betterproto.Message:
@@ -202,30 +203,34 @@ def _tidied(payload: Any) -> betterproto.Message:
 
 
 @st.composite
-def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> EventBook:
-    """A history of at most ``MAX_EVENTS`` events, made by letting things happen to the subject."""
+def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> tuple[EventBook, When | None]:
+    """A history of at most ``MAX_EVENTS`` events, made by letting things happen to the subject.
+
+    With it what made the handler crash or emit what cannot be applied, if something did: there it ends.
+    """
     subject = steps.subject
     history = history_of(subject.own_cover(), (), at)
     if not subject.folds:
-        return history
+        return history, None
     wanted = draw(st.integers(0, MAX_EVENTS))
     # leaving some kinds out gets past the ones that end everything, such as closing an account
     without: frozenset[int] = _some_of(draw, steps.count) if wanted > 1 else frozenset()
     state = steps.state(loop, history)
     path, refused = [(history, state)], 0
-    for _ in range(2 * _PATIENCE * wanted):
+    for _ in range(_PATIENCE * (wanted + 1)):
         if len(history.pages) >= wanted:
             break
         when = draw(steps.now(state, without if len(path) > 1 else frozenset()))
         outcome = steps.outcome(loop, history, when, at)
-        failed = outcome.error is not None or outcome.state_error is not None
-        if not failed and len(history.pages) + len(outcome.events) <= MAX_EVENTS:
+        if outcome.state_error is not None or (outcome.error is not None and not is_coded(outcome.error)):
+            return history, when
+        if outcome.error is None and len(history.pages) + len(outcome.events) <= MAX_EVENTS:
             history, state, refused = extended(history, outcome.events), outcome.state, 0
             path.append((history, state))
         elif (refused := refused + 1) >= _PATIENCE and len(path) > 1:
             path.pop()
             (history, state), refused = path[-1], 0
-    return history
+    return history, None
 
 
 def _some_of(draw: DrawFn, count: int) -> frozenset[int]:
@@ -275,4 +280,4 @@ def _wild(subject: Subject) -> SearchStrategy[EventBook]:
 @st.composite
 def _plausible(draw: DrawFn, steps: Steps) -> EventBook:
     with Loop() as loop:
-        return draw(lives(steps, loop, DEFAULT_AT))
+        return draw(lives(steps, loop, DEFAULT_AT))[0]

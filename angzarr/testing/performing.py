@@ -7,10 +7,12 @@ from typing import Any as AnyValue
 from typing import Literal, TypeAlias, TypeVar
 
 import betterproto
+import grpclib
+from grpclib.const import Status
 
 from angzarr.codec import clone, decode, encode
 from angzarr.destinations import Destinations
-from angzarr.errors import UnregisteredMessageError
+from angzarr.errors import CommandRejectedError, DispatchError, UnregisteredMessageError
 from angzarr.messages import (
     Any,
     BusinessResponse,
@@ -360,6 +362,13 @@ def code_of(error: BaseException) -> str:
     """The code an error carries: of a rejection, a client error or a dispatch error; ``""`` for none."""
     code = getattr(error, "error_code", None) or getattr(error, "code", "")
     return code if isinstance(code, str) else ""
+
+
+def is_coded(error: BaseException) -> bool:
+    """Whether an error tells the caller what is wrong; others are crashes."""
+    if isinstance(error, DispatchError | grpclib.GRPCError):
+        return error.status not in {Status.INTERNAL, Status.UNKNOWN}
+    return isinstance(error, CommandRejectedError) or bool(code_of(error))
 
 
 def url_of(message: betterproto.Message) -> str:

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, partial
@@ -101,7 +101,7 @@ def _freeze(value: AnyValue, above: tuple[int, ...]) -> Frozen:
     if isinstance(value, bytearray | memoryview):
         return Atom(bytes(value))
     if isinstance(value, defaultdict) and value.default_factory is not None:
-        value = {key: held for key, held in value.items() if held != value.default_factory()}
+        return _with_defaults(value, value.default_factory, above)
     if isinstance(value, Mapping):
         return Node("", {f"[{source_of(key)}]": _freeze(held, above) for key, held in _by_key(value)})
     if isinstance(value, Set):
@@ -113,6 +113,15 @@ def _freeze(value: AnyValue, above: tuple[int, ...]) -> Frozen:
     if isinstance(value, sqlite3.Connection):
         return _database(value)
     return _object(value, above)
+
+
+def _with_defaults(
+    value: defaultdict[AnyValue, AnyValue], default: Callable[[], AnyValue], above: tuple[int, ...]
+) -> Node:
+    """Without the entries that looking them up has made."""
+    unset = _freeze(default(), above)
+    parts = {f"[{source_of(key)}]": _freeze(held, above) for key, held in _by_key(value)}
+    return Node("", {step: part for step, part in parts.items() if differences(unset, part)})
 
 
 def _database(connection: sqlite3.Connection) -> Node:

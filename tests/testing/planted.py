@@ -781,15 +781,6 @@ def lucky() -> AnyRouter:
     return handler(Lucky, Lottery)
 
 
-@saga(name="spawner", source="account", target="account")
-class Spawner:
-    """Correct, though every command is for a root of its own."""
-
-    @handles(TransferRequested)
-    def send(self, event: TransferRequested, destinations: Destinations) -> CommandBook:
-        return destinations.command_for("account", uuid.uuid4(), ReceiveTransfer(amount=event.amount))
-
-
 @saga(name="carefree", source="account", target="account")
 class Carefree:
     """Correct, as long as events name roots, which the aggregate sees to."""
@@ -808,7 +799,6 @@ def correct() -> dict[str, AnyRouter]:
         "dataclass": honest(),
         "message": honest_message(),
         "lucky": lucky(),
-        "spawner": Router("s").with_handler(Spawner, Spawner).build(),
         "carefree": Router("s").with_handler(Carefree, Carefree).build(),
         "saga": Router("s").with_handler(HonestSaga, HonestSaga).build(),
         "upcaster": Router("u").with_handler(HonestUpcaster, HonestUpcaster).build(),

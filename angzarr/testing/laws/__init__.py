@@ -1,5 +1,6 @@
 """The laws that routers obey, as tests that hypothesis looks for counter-examples to."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from angzarr.testing.laws.reactions import REACTION_LAWS
 from angzarr.testing.laws.states import STATE_LAWS
 from angzarr.testing.laws.upcasts import UPCAST_LAWS
 from angzarr.testing.loops import Loop
+from angzarr.testing.shrinking import Patience
 from angzarr.testing.subject import Subject, subjects_of
 from angzarr.testing.world import World
 
@@ -28,8 +30,12 @@ LAWS: Mapping[str, Law] = {
 }
 
 
-SHRINKING = 10.0
-"""Seconds to spend on making a counter-example shorter."""
+SEARCHING = 4.0
+"""Seconds of processor time to look for one, unless told how many examples to try."""
+
+
+class _Enough(BaseException):
+    """Ends a search: hypothesis lets pass what is no Exception."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class BoundLaw:
             world = World(self.subject)
             try:
                 self._search(loop, world, broken)
+            except _Enough:
+                return
             except LawBroken:
                 text = story(self.law, *broken[-1])
             except hypothesis.errors.Flaky:
@@ -73,17 +81,20 @@ class BoundLaw:
         raise LawBroken(text)
 
     def _search(self, loop: Loop, world: World, broken: list[tuple[Case, Finding]]) -> None:
-        started: list[float] = []
+        patience: list[Patience] = []
         known: set[str] = set()
+        end = math.inf if self.max_examples else time.process_time() + SEARCHING
 
         def holds(case: Case) -> None:
-            if started and time.monotonic() - started[0] > SHRINKING and repr(case) not in known:
+            if not broken and time.process_time() > end:
+                raise _Enough
+            if patience and patience[0].is_over and repr(case) not in known:
                 return
             world.restore()
             finding = loop.run(checked, self.law, case, world)
             if finding is not None:
                 broken.append((case, finding))
-                started.append(time.monotonic())
+                patience.append(Patience())
                 known.add(repr(case))
                 raise LawBroken(finding.what)
 
@@ -158,9 +169,10 @@ def router_laws(
         test_players_obey_the_laws = router_laws(players)
 
     Command handlers and process managers: ``replay``, ``live``, ``split``, ``snapshot``, ``rejection``, ``mutation``,
-    ``encoding``, ``sequences``. Sagas and process managers: ``pages``, ``targets``. Projectors: ``cut``,
-    ``idempotence``. Upcasters: ``count``, ``upcast_again``, ``types``, ``purity``. All: ``coded``
-    and ``path``; all but projectors: ``isolation``. A broken law shows the shortest example found, as a test to paste.
+    ``encoding``, ``sequences``. Sagas and process managers: ``pages``, ``targets``, ``redelivery``. Projectors:
+    ``cut``, ``idempotence``. Upcasters: ``count``, ``upcast_again``, ``types``, ``purity``. All: ``coded``, ``path``;
+    all but projectors: ``isolation``. A broken law shows the shortest example found, as a test to paste. Each law is
+    given four seconds of processor time at most, unless ``max_examples`` says how many examples to try.
 
     Args:
         router: a built router, a decorated handler class that needs no arguments, or an instance.

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import betterproto
 
-from angzarr.messages import any_of
+from angzarr.messages import CommandBook, EventBook, any_of
 from angzarr.testing.fields import fields_of
-from angzarr.testing.laws.base import Case, Finding, Law, compare
-from angzarr.testing.performing import extended, open_any
+from angzarr.testing.laws.base import RERUNS, Case, Finding, Law, compare, outcome_parts
+from angzarr.testing.performing import Outcome, extended, open_any
 from angzarr.testing.report import addressed
 from angzarr.testing.source import Source
 from angzarr.testing.subject import Subject
@@ -66,6 +66,25 @@ async def _targets(case: Case, world: World) -> Finding | None:
     return None
 
 
+async def _redelivery(case: Case, world: World) -> Finding | None:
+    """Events come at least once; commands that go elsewhere the second time are taken for others."""
+    first = await case.perform()
+    for seed in range(1, RERUNS):
+        world.restore()
+        again = await case.perform(seed=seed)
+        found = compare(
+            freeze(_addresses(first)), freeze(_addresses(again)), "", "first", "again"
+        ) or compare(outcome_parts(first), outcome_parts(again), "", "first", "again", answers=True)
+        if found is not None:
+            return replace(found, what="delivered again, the same event gets another answer")
+    return None
+
+
+def _addresses(outcome: Outcome) -> list[tuple[str, bytes]]:
+    books: list[CommandBook | EventBook] = [*outcome.commands, *outcome.facts]
+    return [(book.cover.domain, book.cover.root.value) for book in books]
+
+
 def _names_roots(case: Case) -> bool:
     """Whether every byte field of what happened could be a root: nothing better comes of a wrong one."""
     assert case.when is not None
@@ -82,4 +101,5 @@ REACTION_LAWS = (
         "pages", "events of one book get the commands that they get one by one", reacts, _pages, several=True
     ),
     Law("targets", "commands are whole, and go to declared targets", reacts, _targets),
+    Law("redelivery", "the same event gets the same answer when it comes again", reacts, _redelivery),
 )
