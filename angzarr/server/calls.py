@@ -181,6 +181,9 @@ class Call:
             return self._serving.status_of(error)
         except Exception as error:  # whatever a handler raises becomes a status
             return self._serving.status_of(error)
+        except SystemExit as error:  # which asyncio would let end the whole server
+            exited = RuntimeError(f"the handler of {self.path} called exit({error.code!r})")
+            return self._serving.status_of(exited.with_traceback(error.__traceback__))
         return None
 
 

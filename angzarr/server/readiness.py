@@ -2,6 +2,13 @@
 
 Of the domains a router sends commands to, only those it waits for (sync targets) are probed; what goes through the
 bus needs the bus alone.
+
+| variable | meaning | default |
+|---|---|---|
+| ANGZARR_READINESS_PROBE_INTERVAL | seconds between rounds of probes | 30 |
+| ANGZARR_READINESS_PROBE_TIMEOUT | seconds each probe may take | 2 |
+| ANGZARR_BUS_ENDPOINT | where the message broker is: host:port, or a socket's path | not probed |
+| ANGZARR_MODE and others | where coordinators are, see `resolve_ch_endpoint` | |
 """
 
 import abc

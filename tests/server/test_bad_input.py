@@ -1,5 +1,6 @@
 """What bad input and bad handlers get over the wire, from routers of all five kinds."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -285,3 +286,15 @@ async def test_what_a_projector_returns_besides_messages_does_not_matter() -> No
     async with served(*broken(lambda: {"amount": 7})) as channel:
         stub = ChannelStub(channel, services.PROJECTOR)
         assert (await stub.handle(book(Deposited(amount=1)), timeout=5)).projector == "v"
+
+
+async def test_a_handler_that_exits_leaves_the_server_serving() -> None:
+    def leave() -> None:
+        sys.exit("enough")
+
+    async with served(*broken(leave)) as channel:
+        with capture_logs() as logged:
+            errors = [await refusal(channel, *call) for call in CALLS]
+    assert {error.grpc_code for error in errors} == {Status.INTERNAL}
+    failures = [line for line in logged if line["event"] == "handler_failed"]
+    assert "called exit('enough')" in str(failures[0]["exc_info"])
