@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol
+from grpclib.protocol import AbstractHandler, Connection, H2Protocol
 from grpclib.protocol import Stream as WireStream
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event
 from h2.exceptions import ProtocolError, StreamClosedError
 from hyperframe.frame import GoAwayFrame
 from structlog.stdlib import BoundLogger
@@ -19,6 +18,7 @@ from angzarr.server.calls import Call, Headers, Serving
 from angzarr.server.http2 import ServerHttp2
 from angzarr.server.lean import LeanServerConnection
 from angzarr.server.options import ServerOptions
+from angzarr.server.wire import Events
 
 log: BoundLogger = get_logger(__name__)
 
@@ -38,17 +38,6 @@ class Owner(Protocol):
     def closed(self, connection: "ServerConnection") -> None: ...
     def call_started(self, call: Call) -> None: ...
     def call_ended(self, call: Call) -> None: ...
-
-
-class _Events(EventsProcessor):
-    """grpclib's, for which a frame it does not know is a crash and a client's GOAWAY the end of every call."""
-
-    def process(self, event: Event) -> None:
-        if type(event) in getattr(self, "processors", ()):  # grpclib deletes the table on closing
-            super().process(event)
-
-    def process_connection_terminated(self, event: ConnectionTerminated) -> None:
-        """The client will make no new calls; it still wants the answers of those it made, then hangs up."""
 
 
 class _Socket(Connection):
@@ -75,7 +64,7 @@ class ServerConnection(H2Protocol):
         self.connection: Connection = _Socket(http2, self._transport, config=self.config)
         self.connection.flush()
         self.connection.initialize()
-        self.processor: _Events = _Events(self.calls, self.connection)
+        self.processor: Events = Events(self.calls, self.connection)
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -147,7 +147,7 @@ class LeanServerConnection(LeanConnection):
             raise frames.TooLargeHeaders(str(error)) from error
         except (hpack.HPACKError, IndexError, UnicodeDecodeError) as error:
             raise frames.CompressionError(str(error)) from error
-        if not all(name.isascii() and value.isascii() for name, value in pairs):
+        if not "".join(map("".join, pairs)).isascii():
             raise ProtocolError("headers that are not ASCII")
         ends = bool(flags & frames.END_STREAM)
         stream = self.streams.get(stream_id)

@@ -11,6 +11,7 @@ from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
 from angzarr.server import compression
+from angzarr.server.wire import EndedTooSoonError
 
 if TYPE_CHECKING:
     from angzarr.server.http2 import ServerHttp2
@@ -78,7 +79,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
     async def _read(self, size: int) -> bytes:
         try:
             return await self._stream.recv_data(size)
-        except AssertionError:  # how grpclib's buffer says that the stream ended first
+        except EndedTooSoonError:
             raise GRPCError(Status.INTERNAL, "the request ended in the middle of a message") from None
 
     async def send_initial_metadata(self, *, metadata: _Metadata = None) -> None:
