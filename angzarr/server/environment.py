@@ -71,9 +71,9 @@ def reject(name: str, value: str, remedy: str, code: str = codes.INVALID_ENVIRON
     """Say what is wrong with a variable.
 
     Raises:
-        InvalidArgumentError: always; details ``env_var`` and ``value``.
+        InvalidArgumentError: always; details ``env_var`` and ``input``.
     """
     what = messages.INVALID_PORT if code == codes.INVALID_PORT else messages.INVALID_ENVIRONMENT
     raise InvalidArgumentError(
-        f"{what}: {name}={value!r}; {remedy}", code=code, details={keys.ENV_VAR: name, keys.VALUE: value}
+        f"{what}: {name}={value!r}; {remedy}", code=code, details={keys.ENV_VAR: name, keys.INPUT: value}
     )

@@ -58,7 +58,7 @@ def tls_of_environment() -> ssl.SSLContext | None:
 
     Raises:
         InvalidArgumentError: INVALID_ENVIRONMENT, one of the variables is missing beside another or names a file that
-            will not do; details ``env_var``, ``value`` and ``cause``.
+            will not do; details ``env_var`` and ``input``.
     """
     names = {"certificate_chain": ENV_CERTIFICATE, "private_key": ENV_KEY, "client_roots": ENV_CLIENT_ROOTS}
     values = {field: environment.text(name) for field, name in names.items()}

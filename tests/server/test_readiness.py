@@ -158,7 +158,7 @@ def test_a_wrong_interval_is_an_error_that_names_it(
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidArgumentError) as caught:
         readiness.probe_config_from_env()
-    assert caught.value.details == {"env_var": name, "value": value}
+    assert caught.value.details == {"env_var": name, "input": value}
 
 
 def test_each_domain_is_probed_once_and_the_bus_only_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

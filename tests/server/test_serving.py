@@ -14,7 +14,7 @@ from angzarr.codec import GrpcCodec
 from angzarr.errors import ClientError, InvalidArgumentError
 from angzarr.messages import services, unpack
 from angzarr.messages.services import Rpc
-from angzarr.router import Router
+from angzarr.router import Router, saga
 from angzarr.server import CommandHandlerGrpc, ServerHandle, ServerOptions, create_server, serve
 from angzarr.server.readiness import TransportProbe
 from tests.bank.domain import Accounts, bank
@@ -130,6 +130,12 @@ async def test_start_and_end_are_logged(tmp_path: Path) -> None:
     assert logs[0]["address"] == f"unix:{tmp_path}/a.sock"
 
 
+async def test_a_server_that_never_started_logs_no_end(tmp_path: Path) -> None:
+    with capture_logs() as logs, pytest.raises(ClientError, match="cannot listen"):
+        await serve(bank()[0], address=f"unix:{tmp_path}/missing/a.sock")
+    assert [entry for entry in logs if entry["event"].startswith("server_")] == []
+
+
 async def test_nothing_to_serve_is_an_error() -> None:
     with pytest.raises(InvalidArgumentError, match="there is nothing to serve"):
         await serve()
@@ -147,6 +153,37 @@ async def test_a_wrong_environment_is_an_error_at_the_start(
     with pytest.raises(InvalidArgumentError, match="ANGZARR_READINESS_PROBE_INTERVAL='often'"):
         await serve(bank()[0], address=f"unix:{tmp_path}/a.sock")
     assert not (tmp_path / "a.sock").exists()
+
+
+@saga(name="waiting", source="account", target="table", sync=True)
+class Waiting: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("PORT", "http", "INVALID_PORT"),
+        ("ANGZARR_MODE", "cloud", "INVALID_TRANSPORT_MODE"),
+        ("ANGZARR_CH_PORT", "-1", "INVALID_PORT"),
+        ("ANGZARR_READINESS_PROBE_INTERVAL", "0", "INVALID_ENVIRONMENT"),
+        ("ANGZARR_READINESS_PROBE_TIMEOUT", "soon", "INVALID_ENVIRONMENT"),
+        ("ANGZARR_GRPC_MESSAGE_SIZE_KB", "much", "INVALID_ENVIRONMENT"),
+        ("ANGZARR_TLS_CERTIFICATE", "no.pem", "INVALID_ENVIRONMENT"),
+    ],
+)
+async def test_every_wrong_variable_is_named_with_its_value_at_the_start(
+    name: str, value: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANGZARR_BIND_ADDRESS", "" if name == "PORT" else "127.0.0.1:0")
+    monkeypatch.setenv(name, value)
+    if name.startswith("ANGZARR_TLS"):
+        monkeypatch.setenv("ANGZARR_TLS_KEY", "no.key")
+    router = Router("waiting").with_handler(Waiting, Waiting).build()
+    with pytest.raises(ClientError, match=name) as raised:
+        await serve(router)
+    assert raised.value.code == code
+    assert (raised.value.details["env_var"], raised.value.details["input"]) == (name, value)
+    assert value in raised.value.message
 
 
 async def test_the_message_limit_comes_from_the_environment(

@@ -193,7 +193,7 @@ def test_a_wrong_file_is_an_error_that_names_the_variable(
     with pytest.raises(InvalidArgumentError) as raised:
         tls_of_environment()
     assert raised.value.code == "INVALID_ENVIRONMENT"
-    assert raised.value.details == {"env_var": guilty, "value": variables.get(guilty, "")}
+    assert raised.value.details == {"env_var": guilty, "input": variables.get(guilty, "")}
     assert cause in raised.value.message
 
 

@@ -65,7 +65,7 @@ def test_a_wrong_port_is_an_error_that_names_variable_and_value(
     with pytest.raises(ClientError) as caught:
         get_transport_config()
     assert caught.value.code == "INVALID_PORT"
-    assert caught.value.details == {"env_var": "PORT", "value": value}
+    assert caught.value.details == {"env_var": "PORT", "input": value}
     assert str(caught.value) == f"invalid port env value: PORT={value!r}; give a number from 0 to 65535"
 
 
@@ -170,7 +170,7 @@ def test_a_server_config_names_the_wrong_variable(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GRPC_PORT", "six")
     with pytest.raises(InvalidArgumentError) as caught:
         ServerConfig.from_env()
-    assert caught.value.details == {"env_var": "GRPC_PORT", "value": "six"}
+    assert caught.value.details == {"env_var": "GRPC_PORT", "input": "six"}
 
 
 def test_the_message_limit_is_ten_mebibytes_or_what_the_environment_says(
@@ -187,4 +187,4 @@ def test_a_wrong_message_limit_is_an_error(value: str, monkeypatch: pytest.Monke
     with pytest.raises(InvalidArgumentError) as caught:
         environment.message_limit()
     assert caught.value.code == "INVALID_ENVIRONMENT"
-    assert caught.value.details == {"env_var": "ANGZARR_GRPC_MESSAGE_SIZE_KB", "value": value}
+    assert caught.value.details == {"env_var": "ANGZARR_GRPC_MESSAGE_SIZE_KB", "input": value}
