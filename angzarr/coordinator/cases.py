@@ -12,7 +12,7 @@ from angzarr.coordinator.checks import SAGA_FAILURES_DOMAIN
 from angzarr.coordinator.commits import Flow, Origin
 from angzarr.coordinator.engine import Engine, commit_of, new_events
 from angzarr.coordinator.errors import ConflictError
-from angzarr.coordinator.sending import PROCESS_MANAGER, SAGA, cause_of, stamped_of
+from angzarr.coordinator.sending import PROCESS_MANAGER, SAGA, cause_of, delivery_of, stamped_of, unpack_body
 from angzarr.coordinator.steps import FailedError, Item
 from angzarr.coordinator.store.records import MAIN, Dequeue, Key, Operation, Provenance
 from angzarr.messages import (
@@ -116,8 +116,11 @@ class Case:
         """The rejected command as a dead letter."""
         kind = "process_manager" if self.kind == PROCESS_MANAGER else "saga"
         attempts = self.item.attempt + 1
+        meta, _ = unpack_body(self.item.row.body)
         return dead_letters.letter_row(
-            dead_letters.of_command(self.rejected, self.item.row.component, kind, reason, attempts)
+            dead_letters.of_command(
+                self.rejected, self.item.row.component, kind, reason, attempts, delivery_of(meta)
+            )
         )
 
     async def forwarded(self, notice: Notification) -> "Case | None":

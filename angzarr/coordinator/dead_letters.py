@@ -6,13 +6,15 @@ from angzarr.coordinator.store.records import PutDeadLetter
 from angzarr.messages import (
     AngzarrDeadLetter,
     CommandBook,
-    Cover,
     EventBook,
     EventProcessingFailedDetails,
     MergeStrategy,
     SequenceMismatchDetails,
     now,
 )
+
+DELIVERY = "angzarr.delivery"
+"""Key of ``AngzarrDeadLetter.metadata`` under which a letter says how its command or facts were sent."""
 
 
 def letter_row(letter: AngzarrDeadLetter) -> PutDeadLetter:
@@ -39,9 +41,15 @@ def of_mismatch(book: CommandBook, expected: int, actual: int) -> AngzarrDeadLet
     )
 
 
-def of_command(book: CommandBook, component: str, kind: str, reason: str, attempts: int) -> AngzarrDeadLetter:
-    """A command that a component sent and that could not be delivered, or whose rejection nobody compensated."""
+def of_command(
+    book: CommandBook, component: str, kind: str, reason: str, attempts: int, delivery: str = ""
+) -> AngzarrDeadLetter:
+    """A command that a component sent and that could not be delivered, or whose rejection nobody compensated.
+
+    ``delivery`` is what a replay must know of how it was sent.
+    """
     return AngzarrDeadLetter(
+        metadata={DELIVERY: delivery} if delivery else {},
         cover=book.cover,
         rejected_command=book,
         rejection_reason=reason,
@@ -53,11 +61,12 @@ def of_command(book: CommandBook, component: str, kind: str, reason: str, attemp
 
 
 def of_events(
-    book: EventBook, component: str, kind: str, reason: str, attempts: int, cover: Cover | None = None
+    book: EventBook, component: str, kind: str, reason: str, attempts: int, delivery: str = ""
 ) -> AngzarrDeadLetter:
-    """Events that a component could not handle."""
+    """Events that a component could not handle, or facts of its that could not be delivered."""
     return AngzarrDeadLetter(
-        cover=cover or book.cover,
+        metadata={DELIVERY: delivery} if delivery else {},
+        cover=book.cover,
         rejected_events=book,
         rejection_reason=reason,
         occurred_at=now(),

@@ -15,7 +15,7 @@ from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.engine import first_command
 from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.reactions import belonging
-from angzarr.coordinator.sending import REJECTION
+from angzarr.coordinator.sending import REJECTION, SAGA, delivery_of, unpack_body
 from angzarr.coordinator.steps import Done, FailedError, Item
 from angzarr.coordinator.store.records import Dequeue, Operation
 from angzarr.coordinator.two_phase import TwoPhase
@@ -205,8 +205,11 @@ class Following:
                 raise ChainStoppedError(told.rejection)
         domain = item.row.key.domain if done.command is None else done.command.cover.domain
         if flow.errors == CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER and done.command is not None:
+            meta, _ = unpack_body(item.row.body)
+            kind = "saga" if meta.get("kind") == SAGA else "process_manager"
+            reason = done.rejection.message or done.rejection.status.name
             letter = dead_letters.of_command(
-                done.command, item.row.component, "saga", done.rejection.message or "", 1
+                done.command, item.row.component, kind, reason, 1, delivery_of(meta)
             )
             await self._engine.store.submit([dead_letters.letter_row(letter)])
         self._count(Failure(item.row.component, domain, done.rejection), flow, cascade)

@@ -1,11 +1,14 @@
 """Dead letters: list, replay, skip."""
 
+import json
+
 from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.coordinator import books, sending
 from angzarr.coordinator.commits import ASYNC, FAIL_FAST, Origin
+from angzarr.coordinator.dead_letters import DELIVERY
 from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
@@ -87,8 +90,7 @@ class DeadLetters:
             following = await self._engine.store.next_sequence(key)
             for page in book.pages:
                 page.header = PageHeader(sequence=following)
-        component = "" if letter.source_component_type == "command_handler" else letter.source_component
-        origin = Origin(component, with_commit=(drop,))
+        origin = _origin(letter, drop)
         await answered(self._reactions.steps.commands.execute(CommandRequest(command=book), origin), None)
 
     async def _inject_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
@@ -97,7 +99,7 @@ class DeadLetters:
         if upcaster is not None:
             book.pages = await answered(upcast(upcaster, book.cover.domain, book.pages), None)
         request = EventRequest(events=book, route_to_handler=True)
-        origin = Origin(letter.source_component, with_commit=(drop,))
+        origin = _origin(letter, drop)
         await answered(self._reactions.steps.facts.execute(request, origin), None)
 
     async def _react_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
@@ -121,3 +123,13 @@ def _read(row: DeadLetterRow) -> AngzarrDeadLetter:
     letter = codec.decode(AngzarrDeadLetter, row.data)
     letter.metadata[ID] = str(row.id)
     return letter
+
+
+def _origin(letter: AngzarrDeadLetter, drop: Operation) -> Origin:
+    """Who sent what a letter is about; the same as at first, so that it is done once."""
+    if letter.source_component_type == "command_handler":
+        return Origin(with_commit=(drop,))
+    delivery = letter.metadata.get(DELIVERY)
+    if delivery is None:
+        return Origin(letter.source_component, with_commit=(drop,))
+    return sending.origin_of(json.loads(delivery), letter.source_component, (drop,))

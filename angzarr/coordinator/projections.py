@@ -165,6 +165,6 @@ def _lagging(subscription: Subscription, key: Key, wanted: int, timeout: float) 
 
 
 async def _drained(subscription: Subscription) -> None:
-    while subscription._behind:
+    while subscription.has_work:
         subscription.changed.clear()
         await subscription.changed.wait()

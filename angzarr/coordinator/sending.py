@@ -7,7 +7,8 @@ from typing import Any
 
 from angzarr import codec
 from angzarr.coordinator import books
-from angzarr.coordinator.store.records import Enqueue, OutboxRow, Provenance
+from angzarr.coordinator.commits import Origin
+from angzarr.coordinator.store.records import Enqueue, Operation, OutboxRow, Provenance
 from angzarr.messages import (
     AngzarrDeferredSequence,
     CascadeErrorMode,
@@ -156,6 +157,23 @@ def follow_up(kind: str, row: OutboxRow, body: bytes) -> Enqueue:
 
 def _cause(cause: Provenance) -> list[Any]:
     return [cause.edition, cause.domain, cause.root.hex(), cause.sequence]
+
+
+def delivery_of(meta: dict[str, Any]) -> str:
+    """How something was sent, for its dead letter."""
+    kept = {name: meta[name] for name in ("index", "kind", "cause", "stamped") if name in meta}
+    return json.dumps(kept)
+
+
+def origin_of(meta: dict[str, Any], component: str, with_commit: tuple[Operation, ...]) -> Origin:
+    """Who sends something again, or for the first time."""
+    return Origin(
+        component,
+        meta["index"],
+        cause_of(meta, component),
+        with_commit,
+        stamped=stamped_of(meta, component),
+    )
 
 
 def cause_of(meta: dict[str, Any], component: str) -> Provenance:

@@ -31,12 +31,12 @@ from angzarr.coordinator.sending import (
     SAGA,
     Sender,
     cascade_id_of,
-    cause_of,
     deliveries,
+    delivery_of,
     follow_up,
+    origin_of,
     pack_body,
     rows_of,
-    stamped_of,
     unpack_body,
 )
 from angzarr.coordinator.steps import Done, FailedError, Item, is_the_stores, may_pass, process_root
@@ -326,14 +326,7 @@ class Steps:
         return Done(commit=commit)
 
     def _origin(self, row: OutboxRow, meta: dict[str, Any], flow: Flow) -> Origin:
-        return Origin(
-            row.component,
-            meta["index"],
-            cause_of(meta, row.component),
-            (Dequeue(row.id),),
-            flow,
-            stamped=stamped_of(meta, row.component),
-        )
+        return replace(origin_of(meta, row.component, (Dequeue(row.id),)), flow=flow)
 
     async def _tell(self, item: Item, flow: Flow) -> Done:
         meta, data = unpack_body(item.row.body)
@@ -370,9 +363,9 @@ class Steps:
         kind = "saga" if meta.get("kind") == SAGA else "process_manager"
         if row.kind == FACT:
             book = codec.decode(EventRequest, data).events
-            return dead_letters.of_events(book, row.component, kind, reason, item.attempt)
+            return dead_letters.of_events(book, row.component, kind, reason, item.attempt, delivery_of(meta))
         command = codec.decode(CommandRequest, data).command
-        return dead_letters.of_command(command, row.component, kind, reason, item.attempt)
+        return dead_letters.of_command(command, row.component, kind, reason, item.attempt, delivery_of(meta))
 
 
 def process_events(

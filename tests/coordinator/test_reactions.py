@@ -384,3 +384,32 @@ async def test_a_process_manager_that_stores_too_much_is_given_up_by_name() -> N
         await running.settle(5)
         (letter,) = await running.dead_letters(component="m")
         assert "Handler answered 4 events for one command, at most 3 are allowed" in letter.rejection_reason
+
+
+async def test_the_second_of_two_commands_to_one_target_can_be_replayed() -> None:
+    right = Domain()
+    right.refuse["DoB"] = GRPCError(Status.UNAVAILABLE, "down")
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoA"), command("right", B, "DoB")]})
+    handlers = {"left": Domain(), "right": right}
+    async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        right.refuse.clear()
+        (letter,) = await running.dead_letters()
+        await running.replay(letter)
+        assert names(await running.events("right", B)) == ["DoneA", "DoneB"]
+
+
+async def test_letters_of_a_process_manager_without_events_are_each_replayed() -> None:
+    right = Domain()
+    right.refuse["DoIt"] = GRPCError(Status.UNAVAILABLE, "down")
+    manager = Manager({"DoneOne": lambda _: process(commands=[command("right", B, "DoIt")])})
+    managers = {"m": ("flow", ["left"], manager)}
+    async with world(handlers={"left": Domain(), "right": right}, process_managers=managers) as running:
+        for _ in range(2):
+            await send(running, "left", A, "DoOne", correlation_id="c-1")
+        await running.settle(5)
+        right.refuse.clear()
+        for letter in await running.dead_letters():
+            await running.replay(letter)
+        assert names(await running.events("right", B)) == ["DoneIt", "DoneIt"]
