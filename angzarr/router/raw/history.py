@@ -58,15 +58,8 @@ class RawHistory:
         """Sequence of the next event, as the book says. Reads the whole book if nothing else has."""
         if self._next is None:
             try:
-                _, i = fold_pages(
-                    self._data,
-                    self._pages if self._pages >= 0 else self._read_head(),
-                    self._end,
-                    None,
-                    None,
-                    None,
-                    None,
-                )
+                i = self._pages if self._pages >= 0 else self._read_head()
+                _, i = fold_pages(self._data, i, self._end, None, None, None, None)
                 self._next = _next_sequence(self._data, i, self._end)
             except Exception:
                 self._read_all()
