@@ -129,6 +129,9 @@ class FanOut(Protocol):
     def cascade_ended(self) -> None:
         """Pending pages are valid now, or revoked."""
 
+    def edition_deleted(self, domain: str, edition: str) -> None:
+        """An edition's events in a domain are gone."""
+
 
 class NoFanOut:
     """Nothing follows."""
@@ -151,4 +154,7 @@ class NoFanOut:
         """Nothing to end."""
 
     def cascade_ended(self) -> None:
+        """Nobody to tell."""
+
+    def edition_deleted(self, domain: str, edition: str) -> None:
         """Nobody to tell."""

@@ -35,4 +35,7 @@ async def _delete(engine: Engine, command: DeleteEditionEvents) -> None:
         invalid("The main timeline cannot be deleted: name an edition")
     if not command.domain:
         invalid("DeleteEditionEvents must name a domain")
+    # Before, so that nobody writes down how far it is; afterwards, so that nobody remembers it.
+    engine.fan_out.edition_deleted(command.domain, edition)
     await engine.store.submit([DeleteEdition(command.domain, edition)])
+    engine.fan_out.edition_deleted(command.domain, edition)

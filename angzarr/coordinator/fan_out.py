@@ -76,6 +76,11 @@ class Following:
         for subscription in self._projections.subscriptions.values():
             subscription.cascade_ended()
 
+    def edition_deleted(self, domain: str, edition: str) -> None:
+        """See FanOut.edition_deleted."""
+        for subscription in self._projections.subscriptions.values():
+            subscription.edition_deleted(domain, edition)
+
     def plan(self, commit: Commit) -> Sequence[Operation]:
         """See FanOut.plan."""
         return self._reactions.plan(commit)

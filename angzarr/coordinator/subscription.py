@@ -250,8 +250,11 @@ class Subscription:
             try:
                 projection = await self._hand_over(book)
             except GRPCError as error:
-                return await self._failed(key, behind, book, error)
+                gone = self._behind.get(key) is not behind
+                return None if gone else await self._failed(key, behind, book, error)
             position = book.pages[-1].header.sequence
+            if self._behind.get(key) is not behind:
+                return None
             faults.reached("in a projection")
             await self._engine.store.submit([SetPosition(self.consumer, key, position)])
             self._remember(key, position)
@@ -264,6 +267,8 @@ class Subscription:
         return self._next(key, behind, position)
 
     def _next(self, key: Key, behind: Aggregate, position: int) -> float | None:
+        if self._behind.get(key) is not behind:
+            return None
         if position < behind.target:
             return AGAIN
         self._done_with(key)
@@ -389,6 +394,22 @@ class Subscription:
         if head - 1 > at:
             self._behind[key] = Aggregate(head - 1, 0, set(), microseconds())
             self._lanes.wake(key)
+
+    def edition_deleted(self, domain: str, edition: str) -> None:
+        """An edition's events in a domain are gone, and with them how far the projector was."""
+        for keys in (list(self._positions), list(self._parked), list(self._behind)):
+            for key in keys:
+                if (key.domain, key.edition) == (domain, edition):
+                    self._positions.pop(key, None)
+                    self._parked.discard(key)
+                    self._let_go(key)
+        self.changed.set()
+
+    def _let_go(self, key: Key) -> None:
+        behind = self._behind.pop(key, None)
+        if behind is not None:
+            self._ahead -= behind.noted
+            self._fail(behind, GRPCError(Status.NOT_FOUND, "The edition was deleted"))
 
     def cascade_ended(self) -> None:
         """Pending pages became valid, or were revoked."""

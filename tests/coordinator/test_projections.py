@@ -11,7 +11,17 @@ from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, Reaction
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.store import SqliteStore
 from angzarr.coordinator.subscription import EVERYTHING
-from angzarr.messages import EventBook, Projection, SyncMode
+from angzarr.messages import (
+    CommandBook,
+    CommandPage,
+    CommandRequest,
+    DeleteEditionEvents,
+    EventBook,
+    Projection,
+    SyncMode,
+    new_cover,
+    pack,
+)
 from tests.coordinator.worlds import FAST, A, B, Domain, View, root, send, world
 
 
@@ -270,3 +280,21 @@ async def test_settling_waits_for_the_events_of_a_domain_listed_later(tmp_path: 
         held.gate.set()
         await running.settle(5)
     assert held.events == [(B, 0, "DoneTwo")]
+
+
+async def test_a_deleted_edition_is_projected_from_the_first_event_when_it_comes_back() -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        await send(running, "left", A, "DoOne", edition="what-if")
+        await send(running, "left", A, "DoTwo", edition="what-if")
+        await running.settle(5)
+        page = CommandPage(command=pack(DeleteEditionEvents(edition="what-if", domain="left")))
+        book = CommandBook(cover=new_cover("_angzarr", B), pages=[page])
+        await running.runtime.commands.handle_command(CommandRequest(command=book))
+        await send(running, "left", A, "DoThree", edition="what-if")
+        await running.settle(5)
+    assert [(sequence, name) for _, sequence, name in view.events] == [
+        (0, "DoneOne"),
+        (1, "DoneTwo"),
+        (0, "DoneThree"),
+    ]
