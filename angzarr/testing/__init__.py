@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hypothesis.stateful import invariant
+
+    from angzarr.messages import frozen
     from angzarr.testing.applications import ApplicationMachine, application_machine
     from angzarr.testing.builders import (
         DEFAULT_TEST_NAMESPACE,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from angzarr.testing.strategies import messages
 
 _MODULES = {
+    "angzarr.messages": "frozen",
     "angzarr.testing.applications": "ApplicationMachine application_machine",
     "angzarr.testing.builders": """
         DEFAULT_TEST_NAMESPACE make_command_book make_command_page make_cover make_event_book make_event_page
@@ -42,6 +46,7 @@ _MODULES = {
     "angzarr.testing.machines": "AggregateMachine aggregate_machine",
     "angzarr.testing.scenarios": "Scenario ScenarioFailure scenario",
     "angzarr.testing.strategies": "messages",
+    "hypothesis.stateful": "invariant",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -58,6 +63,8 @@ __all__ = [
     "check_laws",
     "commands_for",
     "event_books",
+    "frozen",
+    "invariant",
     "make_command_book",
     "make_command_page",
     "make_cover",

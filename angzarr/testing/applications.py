@@ -26,6 +26,7 @@ from angzarr.errors import ClientError, GRPCError, InvalidArgumentError
 from angzarr.messages import EventBook
 from angzarr.router import CommandHandlerRouter
 from angzarr.testing.histories import Commands, MessageClass
+from angzarr.testing.performing import unpacked
 from angzarr.testing.report import history_lines, section
 from angzarr.testing.shrinking import BrieflyShrunk
 from angzarr.testing.source import source_of
@@ -169,6 +170,10 @@ class ApplicationMachine(BrieflyShrunk):
     def events(self, domain: str, root: bytes) -> EventBook:
         """An aggregate's or process's events."""
         return self._portal.call(self.coordinator.events, domain, root)
+
+    def happened(self, domain: str, root: bytes) -> list[betterproto.Message]:
+        """An aggregate's or process's events, unpacked."""
+        return unpacked(self.events(domain, root).pages)
 
     def states(self, domain: str) -> dict[bytes, AnyValue]:
         """The states of all aggregates of a domain that have events, by root."""

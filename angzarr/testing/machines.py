@@ -15,7 +15,7 @@ from angzarr.testing.histories import Commands, MessageClass, loaded_dice
 from angzarr.testing.laws import LAWS
 from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, checked, story
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import Outcome, When, extended, history_of, perform
+from angzarr.testing.performing import Outcome, When, extended, history_of, perform, unpacked
 from angzarr.testing.report import expression, file_around, history_lines, section
 from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.shrinking import BrieflyShrunk
@@ -96,6 +96,10 @@ class AggregateMachine(BrieflyShrunk):
         if finding is not None:
             self.has_failed()
             raise LawBroken(story(law, case, finding))
+
+    def happened(self, domain: str | None = None) -> list[betterproto.Message]:
+        """The events so far of the aggregate of a domain, unpacked; by default of the only or first one."""
+        return unpacked(self.histories[domain or self.subjects[0].info.domain].pages)
 
     def story(self) -> str:
         """The events that an invariant failed on, with a scenario to paste."""

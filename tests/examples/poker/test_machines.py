@@ -6,11 +6,9 @@ from typing import Any
 import betterproto
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import invariant, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
 
-from angzarr.messages import EventBook
-from angzarr.testing import aggregate_machine, application_machine
-from angzarr.testing.performing import unpacked
+from angzarr.testing import aggregate_machine, application_machine, invariant
 from examples.poker.app import app, hands, players
 from examples.poker.hands import amount_of
 from examples.poker.messages.hand import HandSettled, HandStarted
@@ -36,8 +34,7 @@ def held(hand: Hand) -> Chips:
     return sum(seat.stack + seat.paid + seat.ante for seat in hand.seats)
 
 
-def check_hand(hand: Hand, book: EventBook) -> None:
-    events = unpacked(book.pages)
+def check_hand(hand: Hand, events: list[betterproto.Message]) -> None:
     assert held(hand) == brought(events)
     assert all(seat.stack >= 0 for seat in hand.seats)
     for event in events:
@@ -45,8 +42,7 @@ def check_hand(hand: Hand, book: EventBook) -> None:
             assert sum(map(amount_of, event.stacks)) == brought(events)
 
 
-def check_player(player: Player, book: EventBook) -> None:
-    events = unpacked(book.pages)
+def check_player(player: Player, events: list[betterproto.Message]) -> None:
     deposited = sum(event.amount for event in events if isinstance(event, FundsDeposited))
     withdrawn = sum(event.amount for event in events if isinstance(event, FundsWithdrawn))
     assert player.balance == deposited - withdrawn
@@ -56,22 +52,22 @@ def check_player(player: Player, book: EventBook) -> None:
 class HandMachine(aggregate_machine(hands, commands=COMMANDS, steps=30)):  # type: ignore[misc]
     @invariant()
     def chips_are_conserved(self) -> None:
-        check_hand(self.states["hand"], self.histories["hand"])
+        check_hand(self.states["hand"], self.happened("hand"))
 
 
 class PlayerMachine(aggregate_machine(players, steps=15)):  # type: ignore[misc]
     @invariant()
     def chips_are_conserved(self) -> None:
-        check_player(self.states["player"], self.histories["player"])
+        check_player(self.states["player"], self.happened("player"))
 
 
 class PokerMachine(application_machine(app, commands=COMMANDS, steps=20)):  # type: ignore[misc]
     @invariant()
     def chips_are_conserved(self) -> None:
         for root, hand in self.states("hand").items():
-            check_hand(hand, self.events("hand", root))
+            check_hand(hand, self.happened("hand", root))
         for root, player in self.states("player").items():
-            check_player(player, self.events("player", root))
+            check_player(player, self.happened("player", root))
 
 
 MACHINES = {"a hand": (HandMachine, 30), "a player": (PlayerMachine, 15), "all of it": (PokerMachine, 20)}
