@@ -97,9 +97,8 @@ class Quarrel:
         self, *, config: CoordinatorConfig = FAST, mode: SyncMode = SyncMode.ASYNC, **options: Any
     ) -> CommandResponse | Exception:
         """Open an account, and look at what has become of it."""
-        app = App("quarrel", routers=self._routers())
         answer: CommandResponse | Exception
-        async with EmbeddedCoordinator(app, config=config) as running:
+        async with EmbeddedCoordinator(self.app(), config=config) as running:
             builder = (
                 running.client("person")
                 .command_handler.command("person", ROOT)
@@ -119,6 +118,10 @@ class Quarrel:
                 self.failures += (unpack(page.event, SagaCompensationFailed) for page in book.pages)
             self.letters = await running.dead_letters()
         return answer
+
+    def app(self) -> App:
+        """The application, fresh."""
+        return App("quarrel", routers=self._routers())
 
     def _routers(self) -> list[AnyRouter]:
         reaction = self._greeting() if self.by_manager else self._welcome()

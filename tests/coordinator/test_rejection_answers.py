@@ -1,12 +1,14 @@
 """The table of coordinator-contract.md §8, row by row, with real routers as the source of a refused command."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from angzarr.compensation import (
@@ -16,7 +18,7 @@ from angzarr.compensation import (
     pm_delegate_to_framework,
     pm_emit_compensation_events,
 )
-from angzarr.coordinator.config import ReactionConfig
+from angzarr.coordinator import EmbeddedCoordinator, ReactionConfig
 from angzarr.errors import GRPCError
 from angzarr.messages import (
     BusinessResponse,
@@ -30,8 +32,8 @@ from angzarr.messages import (
     unpack,
 )
 from angzarr.router import RejectionHandlerResponse, SagaHandlerResponse
-from tests.bank.messages import AccountClosed, Deposited
-from tests.coordinator.quarrels import FLOW, ROOT, Answer, Quarrel, own
+from tests.bank.messages import AccountClosed, Deposited, OpenAccount
+from tests.coordinator.quarrels import FLOW, ROOT, Answer, Quarrel, names, own
 from tests.coordinator.worlds import FAST
 
 QUIET = DelegationOptions(emit_system_event=False)
@@ -309,3 +311,34 @@ async def test_the_answers_are_carried_out_in_a_cascade_too(who: str) -> None:
     assert isinstance(answer, GRPCError)
     assert answer.grpc_details == "mailbox is full"
     assert [failure.compensation_failure_reason for failure in story.failures] == ["up to you"]
+
+
+def _running(coordinator: EmbeddedCoordinator) -> bool:
+    return any("running" in row.state for row in coordinator.runtime.reactions.pending())
+
+
+@pytest.mark.parametrize("who", ["saga", "manager"])
+async def test_what_was_answered_before_a_stop_is_carried_out_once_after_it(who: str, tmp_path: Path) -> None:
+    async def revoked_and_stopped() -> None:
+        async with EmbeddedCoordinator(story.app(), store=tmp_path / "q.db", config=FAST) as running:
+            stop.append(running.runtime.reactions.stop)
+            client = running.client("person").command_handler
+            builder = client.command("person", ROOT).with_correlation_id(FLOW)
+            await builder.with_command(OpenAccount(owner="alice")).execute()
+            with anyio.fail_after(5):
+                while who not in story.told or _running(running):  # noqa: ASYNC110
+                    await anyio.sleep(0.005)
+
+    stop: list[Callable[[], None]] = []
+
+    def answer(_: Notification) -> BusinessResponse:
+        stop[0]()
+        return delegate_to_framework("up to you")
+
+    story = Quarrel(**{who: answer})
+    await revoked_and_stopped()
+    async with EmbeddedCoordinator(story.app(), store=tmp_path / "q.db", config=FAST) as running:
+        await running.settle(5)
+        _, root = source_of(who)
+        assert names(await running.events("angzarr.saga-failures", root)) == ["SagaCompensationFailed"]
+    assert story.told.count(who) == 1
