@@ -44,7 +44,8 @@ def serve(directory: Path, *arguments: str, **environment: str) -> Iterator[tupl
     try:
         line = next(line for line in process.stderr if "server_started" in line)
         yield process, json.loads(line)
-        process.send_signal(signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
         said = process.stderr.read()
         assert process.wait(20) == 0
         assert "server_shutdown" in said
