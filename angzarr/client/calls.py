@@ -84,16 +84,15 @@ class Calls:
         correlation_id: str,
         timeout: float | None,
     ) -> Awaitable[Any]:
-        call_of = getattr(stub, method.name)
         if not self.config.interceptors and not callable(
             self.config.metadata
         ):  # as a rule; then nothing is awaited
             metadata = self._with_correlation(self.config.metadata, correlation_id)
             call = Call(method.rpc, request, metadata, self.timeout(timeout), endpoint=self.endpoint)
-            return make(_Unary(self, call_of, call))
+            return make(_Unary(self, getattr(stub, method.name), call))
 
         async def proceed(call: Call) -> Any:
-            return await make(_Unary(self, call_of, call))
+            return await make(_Unary(self, getattr(stub, method.name), call))
 
         async def intercepted() -> Any:
             call = await self._call(method, request, correlation_id, timeout)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import betterproto
 
 from angzarr import codec
+from angzarr.client.roots import as_root
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import Any as PackedMessage
@@ -34,13 +35,16 @@ class CommandBuilder:
     Args:
         client: executes the command.
         domain: the aggregate's domain.
-        root: the aggregate's root.
+        root: the aggregate's root: its UUID, 16 bytes, or a text: a UUID's, or the business key of the aggregate.
+
+    Raises:
+        InvalidArgumentError: PROTO_UUID_INVALID, the root is none of these.
     """
 
-    def __init__(self, client: "CommandHandlerClient", domain: str, root: uuid.UUID) -> None:
+    def __init__(self, client: "CommandHandlerClient", domain: str, root: uuid.UUID | bytes | str) -> None:
         self._client = client
         self._domain = domain
-        self._root = root
+        self._root = as_root(domain, root)
         self._correlation_id = ""
         self._sequence = 0
         self._merge_strategy = MergeStrategy.MERGE_COMMUTATIVE

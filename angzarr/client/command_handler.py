@@ -39,7 +39,7 @@ class CommandHandlerClient(SingleServiceClient):
 
     _queries: QueryClient | None = None
 
-    def command(self, domain: str, root: uuid.UUID) -> CommandBuilder:
+    def command(self, domain: str, root: uuid.UUID | bytes | str) -> CommandBuilder:
         """Start a command for an aggregate."""
         return CommandBuilder(self, domain, root)
 

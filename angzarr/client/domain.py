@@ -16,10 +16,10 @@ from angzarr.client.config import ChannelConfig
 from angzarr.client.connecting import Connecting
 from angzarr.client.endpoint import TransportMode, resolve_ch_endpoint
 from angzarr.client.query import QueryClient
+from angzarr.client.roots import as_root
 from angzarr.client.speculative import SpeculativeClient
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import InvalidArgumentError
-from angzarr.identity import root_from_text
 from angzarr.messages import (
     CascadeErrorMode,
     CommandBook,
@@ -279,25 +279,6 @@ class DomainClient(BaseClient):
     async def get_events(self, query: Query, timeout: float | None = None) -> list[EventBook]:
         """As ``QueryClient.get_events``."""
         return await self.query.get_events(query, timeout)
-
-
-def as_root(domain: str, root: uuid.UUID | bytes | str) -> uuid.UUID:
-    """A root in whatever form a caller has it.
-
-    Raises:
-        InvalidArgumentError: PROTO_UUID_INVALID, it is not 16 bytes, or nothing that names a root.
-    """
-    if isinstance(root, uuid.UUID):
-        return root
-    if isinstance(root, str):
-        return root_from_text(domain, root)
-    if isinstance(root, bytes) and len(root) == 16:
-        return uuid.UUID(bytes=root)
-    raise InvalidArgumentError(
-        messages.PROTO_UUID_INVALID,
-        code=codes.PROTO_UUID_INVALID,
-        details={keys.FIELD: "root", keys.ACTUAL: root, keys.EXPECTED: "a UUID, 16 bytes or a text"},
-    )
 
 
 def _domain_of(endpoint: str) -> str:

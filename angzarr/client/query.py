@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
+from angzarr.client.failures import refused_argument
 from angzarr.client.query_builder import QueryBuilder
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ClientError
@@ -23,7 +24,7 @@ class QueryClient(SingleServiceClient):
 
     services: ClassVar[tuple[Service, ...]] = (EVENT_QUERY,)
 
-    def query(self, domain: str, root: uuid.UUID) -> QueryBuilder:
+    def query(self, domain: str, root: uuid.UUID | bytes | str) -> QueryBuilder:
         """Start a query for one aggregate."""
         return QueryBuilder(self, domain, root)
 
@@ -53,7 +54,7 @@ class QueryClient(SingleServiceClient):
         Args:
             query: which events.
             timeout: seconds for the whole call; None for the channel's default.
-            max_books: how many books to take; None for no bound.
+            max_books: how many books to take, 0 or more; None for no bound.
 
         Raises:
             ClientError: STREAM_LIMIT_EXCEEDED, the server has more than ``max_books``; details ``limit``. Otherwise as
@@ -68,6 +69,10 @@ class QueryClient(SingleServiceClient):
 
         Args and errors are those of ``get_events``.
         """
+        if max_books is not None and (
+            isinstance(max_books, bool) or not isinstance(max_books, int) or max_books < 0
+        ):
+            raise refused_argument(f"a number of books, 0 or more, expected, got {max_books!r}", "max_books")
         count = 0
         books = self._calls.stream(_GET_EVENTS, self.stub, query, correlation_id_of(query), timeout)
         try:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from angzarr.client.command_builder import checked_sequence
+from angzarr.client.roots import as_root
 from angzarr.error_codes import keys
 from angzarr.errors import InvalidTimestampError
 from angzarr.messages import (
@@ -30,13 +31,19 @@ class QueryBuilder:
     Args:
         client: executes the query.
         domain: whose events.
-        root: of which aggregate; None for a query by correlation id.
+        root: of which aggregate: its UUID, 16 bytes, or a text: a UUID's, or the business key of the aggregate; None
+            for a query by correlation id.
+
+    Raises:
+        InvalidArgumentError: PROTO_UUID_INVALID, the root is none of these.
     """
 
-    def __init__(self, client: "QueryClient", domain: str, root: uuid.UUID | None = None) -> None:
+    def __init__(
+        self, client: "QueryClient", domain: str, root: uuid.UUID | bytes | str | None = None
+    ) -> None:
         self._client = client
         self._domain = domain
-        self._root = root
+        self._root = None if root is None else as_root(domain, root)
         self._correlation_id = ""
         self._edition = ""
         self._selection: SequenceRange | SequenceSet | TemporalQuery | None = None

@@ -246,6 +246,38 @@ async def test_more_books_than_allowed_are_an_error() -> None:
         assert raised.value.details == {"limit": str(limit)}
 
 
+@pytest.mark.parametrize("bound", [-1, "1", 1.5, True])
+async def test_a_bound_that_makes_no_sense_is_refused(bound: Any) -> None:
+    stub = Recording()
+    with pytest.raises(InvalidArgumentError) as raised:
+        await QueryClient.from_stub(stub).get_events(Query(), max_books=bound)
+    assert raised.value.details["field"] == "max_books"
+    assert stub.calls == []
+
+
+async def test_a_bound_of_nothing_takes_no_book() -> None:
+    client = QueryClient.from_stub(Recording([], [BOOK]))
+    assert await client.get_events(Query(), max_books=0) == []
+    with pytest.raises(ClientError) as raised:
+        await client.get_events(Query(), max_books=0)
+    assert raised.value.code == "STREAM_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("root", [5, b"short", None])
+def test_builders_refuse_what_is_no_root(root: Any) -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        CommandHandlerClient.from_stub(Recording()).command("player", root)
+    assert raised.value.code == "PROTO_UUID_INVALID"
+
+
+def test_builders_take_roots_in_every_form_that_send_takes() -> None:
+    root = compute_root("player", "alice")
+    for given in (root, root.bytes, str(root), "alice"):
+        query = QueryClient.from_stub(Recording()).query("player", given).build()
+        command = CommandHandlerClient.from_stub(Recording()).command("player", given).with_command("u", b"")
+        assert query.cover.root.value == command.build().cover.root.value == root.bytes
+
+
 async def test_aggregate_roots_are_streamed() -> None:
     stub = Recording([AggregateRoot(domain="a"), AggregateRoot(domain="b")])
     assert [root.domain async for root in QueryClient.from_stub(stub).get_aggregate_roots()] == ["a", "b"]
