@@ -42,6 +42,8 @@ def state(
 ) -> None:
     """Show the state of an aggregate: its events, folded by the application's own appliers.
 
+    The coordinator is asked for the events only; the application is imported here and not run.
+
     Examples:
 
         angzarr state players:app player --root alice
@@ -71,7 +73,7 @@ def state(
 
 def _handlers_with_state(app: App, domain: str) -> list[tuple[HandlerInfo, Any]]:
     found = [
-        (info, dict(router._factories)[info.cls])
+        (info, dict(router.factories)[info.cls])
         for router in app.routers
         for info in router.handlers
         if info.state_type is not None and domain in (info.domain, info.pm_domain)

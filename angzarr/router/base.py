@@ -33,7 +33,7 @@ class BuiltRouter(ABC):
         run_sync_handlers_in_thread: bool = False,
         expose_internal_errors: bool = False,
     ) -> None:
-        self._factories = tuple(factories)
+        self.factories = tuple(factories)
         self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
             (compile_handler(cls), factory) for cls, factory in factories
         )
@@ -83,7 +83,7 @@ class BuiltRouter(ABC):
             LookupError: no handler has that name.
         """
         chosen = [
-            factory for factory, info in zip(self._factories, self.handlers, strict=True) if info.name == name
+            factory for factory, info in zip(self.factories, self.handlers, strict=True) if info.name == name
         ]
         if not chosen:
             raise LookupError(f"no handler named {name!r}; there are {[info.name for info in self.handlers]}")
@@ -99,7 +99,7 @@ class BuiltRouter(ABC):
             raise ValueError(
                 f"routers {[router.name for router in (self, *others)]} have different options; give them the same"
             )
-        factories = [factory for router in (self, *others) for factory in router._factories]
+        factories = [factory for router in (self, *others) for factory in router.factories]
         return type(self)(factories, **self._options)
 
     def __mapping__(self) -> Mapping[str, Handler]:
