@@ -41,11 +41,18 @@ def call_until_refused(channel: grpc.Channel, asked: bytes, under_way: Callable[
         assert unpacked(call.result().events.pages[0].event, "AccountOpened").owner == "x"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("shared", [False, True], ids=["64 connections", "one connection"])
-@pytest.mark.parametrize("transport", ["tcp", "unix"])
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("shared", "transport", "number"),
+    [
+        (False, "tcp", signal.SIGTERM),
+        (True, "tcp", signal.SIGINT),
+        (False, "unix", signal.SIGINT),
+        (True, "unix", signal.SIGTERM),
+    ],
+)
 def test_every_call_is_answered_or_unavailable(
-    transport: str, shared: bool, number: signal.Signals, tmp_path: Path
+    shared: bool, transport: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "slow_app.py").write_text("from tests.server.apps import slow\n\nrouter = slow()\n")
     address = "127.0.0.1:0" if transport == "tcp" else f"unix:{tmp_path}/s.sock"
