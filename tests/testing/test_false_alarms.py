@@ -1,0 +1,75 @@
+"""A correct domain gives no alarm: laws and machines over many kinds of domain, never twice with the same examples."""
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import core, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from angzarr.router import AnyRouter, Router
+from angzarr.testing import aggregate_machine, check_laws
+from angzarr.testing.histories import Commands
+from examples.poker.app import hands, players
+from tests.bank.domain import Accounts, AccountV2, AccountV3, Onboardings, Transfers
+from tests.examples.poker.guided import COMMANDS
+from tests.testing import planted
+from tests.testing.correct import CORRECT
+
+pytestmark = pytest.mark.once
+
+BANK = {
+    "accounts": (Accounts,),
+    "transfers": (Transfers,),
+    "onboarding": (Onboardings,),
+    "bank upcasters": (AccountV2, AccountV3),
+}
+GUIDED: dict[str, Commands] = {"poker hands": COMMANDS}
+
+
+def router_of(classes: tuple[type, ...]) -> AnyRouter:
+    router = Router("bank")
+    for cls in classes:
+        router.with_handler(cls, cls)
+    return router.build()
+
+
+DOMAINS: dict[str, Callable[[], AnyRouter]] = {
+    **CORRECT,
+    **{name: lambda name=name: planted.correct()[name] for name in planted.correct()},  # type: ignore[misc]
+    **{name: lambda classes=classes: router_of(classes) for name, classes in BANK.items()},  # type: ignore[misc]
+    "poker hands": lambda: hands,
+    "poker players": lambda: players,
+}
+
+
+@pytest.fixture(autouse=True)
+def other_examples_each_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Also where hypothesis is told to be deterministic, as it is under CI."""
+    before = settings.get_current_profile_name()
+    settings.register_profile("restless", settings(), database=None, derandomize=False, deadline=None)
+    settings.load_profile("restless")
+    monkeypatch.setattr(core, "global_force_seed", random.SystemRandom().randrange(2**32))
+    yield
+    settings.load_profile(before)
+
+
+def look_for_alarms(name: str, examples: int) -> None:
+    router = DOMAINS[name]()
+    commands = GUIDED.get(name)
+    check_laws(router, commands=commands, max_examples=examples)
+    if any(info.kind == "command_handler" for info in router.handlers):
+        machine = aggregate_machine(router, commands=commands, max_examples=max(1, examples // 4))
+        run_state_machine_as_test(machine, settings=machine.TestCase.settings)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_correct_domain_gives_no_alarm(name: str) -> None:
+    look_for_alarms(name, 4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("round_", range(10))
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_correct_domain_gives_no_alarm_in_ten_runs(name: str, round_: int) -> None:
+    look_for_alarms(name, 100)
