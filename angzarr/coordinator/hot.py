@@ -83,6 +83,11 @@ class HotAggregate:
         if snapshot_sequence is not None:
             self.snapshot_sequence = snapshot_sequence
 
+    @property
+    def folds(self) -> "tuple[Fold, ...]":
+        """The handler classes whose state is known."""
+        return tuple(self._states)
+
     def keep(self, fold: Fold, state: Any) -> None:
         """Remember the state of a handler class after everything so far."""
         self._states[fold] = (state, len(self._tail))

@@ -126,7 +126,7 @@ class Reactions:
                 item.row.last_sequence,
                 item.attempt + (item.started_at is not None),
                 (now - item.row.created_at) / 1_000_000,
-                item.row.kind if item.started_at is None else f"{item.row.kind}, running",
+                _state(item),
             )
             for item in items
             if correlation_id is None or item.row.correlation_id == correlation_id
@@ -199,6 +199,7 @@ class Reactions:
 
     async def _failed(self, queue: deque[Item], item: Item, failure: FailedError) -> float | None:
         item.started_at = None
+        item.error = failure.error.message or failure.error.status.name
         if failure.patient:
             # The disk is full, say: nothing that this reaction could be given up for.
             _log.error(
@@ -232,6 +233,12 @@ class Reactions:
         except StoreError as error:
             _log.warning("attempt_not_recorded", component=item.row.component, error=str(error))
         return pause
+
+
+def _state(item: Item) -> str:
+    if item.started_at is not None:
+        return f"{item.row.kind}, running"
+    return f"{item.row.kind}, failed: {item.error}" if item.error else item.row.kind
 
 
 def _now() -> float:

@@ -30,6 +30,7 @@ class Item:
         spared: how many of those do not count, because a business server was away.
         started_at: when the attempt under way began, by the event loop's clock.
         failing_since: when it failed first.
+        error: what it failed with last.
         fresh: whether nobody can have delivered it before.
     """
 
@@ -39,6 +40,7 @@ class Item:
     spared: int = 0
     started_at: float | None = None
     failing_since: float | None = None
+    error: str = ""
     fresh: bool = False
 
     @property

@@ -63,6 +63,7 @@ class Aggregate:
     attempt: int = 0
     spared: int = 0
     failing_since: float | None = None
+    error: str = ""
     waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
 
 
@@ -260,7 +261,7 @@ class Subscription:
             self._remember(key, position)
             self.handed_over += 1
             behind.attempt = behind.spared = 0
-            behind.failing_since = None
+            behind.failing_since, behind.error = None, ""
             _answer(behind, position, projection)
         else:
             _answer(behind, position, Projection(projector=self.projector.name, sequence=position + 1))
@@ -333,6 +334,7 @@ class Subscription:
 
     async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
         behind.attempt += 1
+        behind.error = error.message or error.status.name
         self._fail(behind, error)
         if error.status is Status.INVALID_ARGUMENT or self._is_to_be_parked(behind, error):
             await self._park(key, behind, book, error)
@@ -427,7 +429,7 @@ class Subscription:
                 behind.target,
                 behind.attempt + 1,
                 (now - behind.since) / 1_000_000,
-                "projecting",
+                f"projecting, failed: {behind.error}" if behind.error else "projecting",
             )
             for key, behind in self._behind.items()
             if correlation_id is None or correlation_id in behind.correlation_ids

@@ -65,7 +65,7 @@ async def _live_state(coordinator: EmbeddedCoordinator, subject: Subject, book: 
     if known is None:
         return None
     instance = await subject.instance()
-    for fold in list(known._states):
+    for fold in known.folds:
         if fold.state_type is subject.info.state_type:
             return known.state(fold, instance)
     return None

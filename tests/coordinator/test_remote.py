@@ -13,7 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import CommandConfig, CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
+from angzarr.coordinator import (
+    CommandConfig,
+    CoordinatorConfig,
+    EmbeddedCoordinator,
+    ReactionConfig,
+    SettleTimeout,
+)
 from angzarr.messages import (
     CommandPage,
     CommandRequest,
@@ -213,8 +219,14 @@ async def test_reactions_wait_for_a_server_that_is_away_and_go_on_when_it_is_bac
     slow = replace(EAGER, reactions=replace(EAGER.reactions, max_delay=60.0))
     async with EmbeddedCoordinator(config=slow, **components) as running:
         await send(running, "player", A, "DoSeat", correlation_id="c-1")
-        await until(lambda: any(row.attempt > 5 for row in running.runtime.following.pending()))
+        await until(
+            lambda: any(
+                row.attempt > 5 and "failed: " in row.state for row in running.runtime.following.pending()
+            )
+        )
         assert await running.dead_letters() == []
+        with pytest.raises(SettleTimeout, match=r"failed: \w+Service at unix:.* cannot be reached"):
+            await running.settle(0)
         async with serving(business, address):
             await running.settle(5)
             assert await running.dead_letters() == []
