@@ -46,6 +46,8 @@ def main(kind: str) -> None:
         run_server(None, slow(), "slow", "slow", default_port="50052")
     elif kind == "stuck":
         run_command_handler_server(stuck())
+    elif kind == "patient":
+        asyncio.run(serve(slow(), grace=60))
     elif kind == "stuck in a loop":
         asyncio.run(serve(stuck(), grace=0.5))
     else:
