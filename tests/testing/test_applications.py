@@ -2,15 +2,15 @@ from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from angzarr.app import App
 from angzarr.errors import InvalidArgumentError
 from angzarr.router import Router, handles, saga
 from angzarr.testing import ApplicationMachine, application_machine
-from angzarr.testing.performing import unpacked
 from tests.bank.domain import Accounts, Onboardings, Transfers, bank
-from tests.bank.messages import AccountOpened
+from tests.bank.messages import AccountOpened, OpenAccount, Withdraw, Withdrawn
 
 QUICK = settings(
     max_examples=6,
@@ -62,7 +62,7 @@ class GreeterMachine(application_machine(accounts_and(Greeter))):  # type: ignor
 
     @invariant()
     def every_opening_gets_one_letter(self) -> None:
-        events = [e for root in self.states("account") for e in unpacked(self.events("account", root).pages)]
+        events = [event for root in self.states("account") for event in self.happened("account", root)]
         assert len(Greeter.letters) <= sum(isinstance(event, AccountOpened) for event in events)
 
 
@@ -74,6 +74,25 @@ def test_a_saga_that_counts_on_being_called_once_is_found() -> None:
     assert "state.account_open_account(command=OpenAccount(" in notes
     assert "events of account/0000000000000000000000000000000" in notes
     assert "    AccountOpened(" in notes
+
+
+def test_commands_may_depend_on_the_state() -> None:
+    class Machine(
+        application_machine(  # type: ignore[misc]
+            accounts_and(),
+            commands={
+                OpenAccount: st.just(OpenAccount(owner="ann")),
+                Withdraw: lambda account: st.just(Withdraw(amount=account.balance)),
+            },
+        )
+    ):
+        @invariant()
+        def everything_is_withdrawn_at_once(self) -> None:
+            for root in self.states("account"):
+                withdrawn = [e for e in self.happened("account", root) if isinstance(e, Withdrawn)]
+                assert all(event.balance == 0 for event in withdrawn)
+
+    run(Machine)
 
 
 def test_an_application_without_commands_is_refused() -> None:

@@ -1,0 +1,59 @@
+import sqlite3
+from collections.abc import Callable
+from typing import Any as AnyValue
+
+from angzarr.router import Router, handles, projector
+from angzarr.testing.subject import subjects_of
+from angzarr.testing.world import World
+from tests.bank.messages import Deposited
+
+
+def world_of(factory: Callable[[], AnyValue], cls: type) -> World:
+    (subject,) = subjects_of(Router("totals").with_handler(cls, factory).build())
+    return World(subject)
+
+
+@projector(name="totals", domains=["account"])
+class Totals:
+    seen: list[int] = []  # noqa: RUF012
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self.database = database
+
+    @handles(Deposited)
+    def deposited(self, event: Deposited) -> None:
+        self.seen.append(event.amount)
+        self.database.execute("INSERT INTO totals VALUES (?)", (event.amount,))
+
+
+def database() -> sqlite3.Connection:
+    made = sqlite3.connect(":memory:")
+    made.execute("CREATE TABLE totals (amount INTEGER)")
+    made.commit()
+    return made
+
+
+def test_what_a_class_keeps_is_put_back() -> None:
+    totals = Totals(database())
+    world = world_of(lambda: totals, Totals)
+    totals.deposited(Deposited(amount=5))
+    world.restore()
+    assert Totals.seen == []
+
+
+def test_the_rows_of_a_database_are_put_back() -> None:
+    totals = Totals(database())
+    world = world_of(lambda: totals, Totals)
+    totals.deposited(Deposited(amount=5))
+    totals.database.commit()
+    world.restore()
+    assert totals.database.execute("SELECT count(*) FROM totals").fetchone() == (0,)
+
+
+def test_what_was_added_is_told_with_its_place() -> None:
+    totals = Totals(database())
+    world = world_of(lambda: totals, Totals)
+    before = world.kept()
+    Totals.seen.append(7)
+    assert world.added(before) == [("Totals.seen[0]", "7", False)]
+    world.restore()
