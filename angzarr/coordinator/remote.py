@@ -16,6 +16,7 @@ from angzarr.client.stub import ChannelStub
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
+    Cover,
     EventBook,
     FactRequest,
     ProcessManagerHandleRequest,
@@ -27,6 +28,7 @@ from angzarr.messages import (
     SagaResponse,
     UpcastRequest,
     UpcastResponse,
+    correlated_metadata,
 )
 from angzarr.messages.services import (
     COMMAND_HANDLER,
@@ -90,16 +92,24 @@ class Remote:
             stub = self._stubs[service.full_name] = ChannelStub(self._channel, service)
         return stub
 
-    async def call(self, method: Callable[[Any], Any], request: Any) -> Any:
+    async def call(self, method: Callable[[Any], Any], request: Any, cover: Cover | None = None) -> Any:
         """Call a method of the stub.
+
+        Args:
+            method: takes it from the stub.
+            request: what it is called with.
+            cover: whose correlation id goes along as metadata; None for none.
 
         Raises:
             GRPCError: the server's own, unchanged.
             UnreachableError: it cannot be reached.
         """
+        metadata = None
+        if cover is not None and cover.correlation_id:
+            metadata = correlated_metadata(cover.correlation_id)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = await method(self._stub(self._service))(request)
+                answer = await method(self._stub(self._service))(request, metadata=metadata)
                 self.failure = ""
                 return answer
             except errors.ClientError as error:
@@ -161,12 +171,12 @@ class RemoteHandler(Remote):
 
     async def handle(self, request: ContextualCommand) -> BusinessResponse:
         """See HandlerEndpoint.handle."""
-        answer: BusinessResponse = await self.call(lambda stub: stub.handle, request)
+        answer: BusinessResponse = await self.call(lambda stub: stub.handle, request, request.command.cover)
         return answer
 
     async def handle_fact(self, request: FactRequest) -> EventBook:
         """See HandlerEndpoint.handle_fact."""
-        answer: EventBook = await self.call(lambda stub: stub.handle_fact, request)
+        answer: EventBook = await self.call(lambda stub: stub.handle_fact, request, request.facts.cover)
         return answer
 
     async def replay(self, request: ReplayRequest) -> ReplayResponse:
@@ -183,7 +193,7 @@ class RemoteSaga(Remote):
 
     async def handle(self, request: SagaHandleRequest) -> SagaResponse:
         """See SagaEndpoint.handle."""
-        answer: SagaResponse = await self.call(lambda stub: stub.handle, request)
+        answer: SagaResponse = await self.call(lambda stub: stub.handle, request, request.source.cover)
         return answer
 
 
@@ -195,7 +205,9 @@ class RemoteProcessManager(Remote):
 
     async def handle(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
         """See ProcessManagerEndpoint.handle."""
-        answer: ProcessManagerHandleResponse = await self.call(lambda stub: stub.handle, request)
+        answer: ProcessManagerHandleResponse = await self.call(
+            lambda stub: stub.handle, request, request.trigger.cover
+        )
         return answer
 
 
@@ -207,7 +219,7 @@ class RemoteProjector(Remote):
 
     async def handle(self, book: EventBook) -> Projection:
         """See ProjectorEndpoint.handle."""
-        answer: Projection = await self.call(lambda stub: stub.handle, book)
+        answer: Projection = await self.call(lambda stub: stub.handle, book, book.cover)
         return answer
 
     async def handle_speculative(self, book: EventBook) -> Projection:

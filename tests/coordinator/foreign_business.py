@@ -23,10 +23,12 @@ class Business:
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
         self.released = threading.Event()
 
     def handle(self, request: Any, context: Any) -> Any:
         self.seen.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         response = google("BusinessResponse")()
         book = response.events
         book.cover.CopyFrom(request.command.cover)

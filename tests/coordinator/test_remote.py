@@ -74,6 +74,7 @@ async def test_a_foreign_command_handler_decides(address: str) -> None:
     _, second = business.seen
     assert [page.header.sequence for page in second.events.pages] == [0]
     assert (second.events.next_sequence, second.command.cover.correlation_id) == (1, "c-1")
+    assert [metadata.get("x-correlation-id") for metadata in business.metadata] == [None, "c-1"]
 
 
 async def test_its_refusal_reaches_the_caller_unchanged(address: str) -> None:
