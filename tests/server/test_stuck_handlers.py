@@ -70,5 +70,5 @@ async def test_other_calls_are_answered_and_the_server_ends(gate: Gate) -> None:
             drain = asyncio.create_task(server.drain(0.2))
             assert {(await peer.answer(stream))["grpc-status"] for stream in stuck} == {"14"}
             await drain
-            assert loop.time() - start < 1.5
+            assert loop.time() - start < 5
     assert gate.entered == 40
