@@ -7,6 +7,7 @@ import betterproto
 
 from angzarr import codec
 from angzarr.error_codes import codes, messages
+from angzarr.errors import DecodeError
 from angzarr.log import get_logger
 from angzarr.messages import (
     CommandBook,
@@ -20,9 +21,12 @@ from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
+from angzarr.router.raw.history import RawHistory
+from angzarr.router.raw.scan import process_state_at
 from angzarr.router.reactions import Checks, Trigger, correlated, cover_of, triggers_of
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
+from angzarr.router.requests import BookHistory, History
 from angzarr.router.responses import ProcessManagerResponse
 from angzarr.router.state import Fold, inline_events
 
@@ -39,7 +43,7 @@ _log = get_logger(__name__)
 class Process:
     """One process manager class during one request: its state, and what it has answered so far."""
 
-    def __init__(self, compiled: Compiled, factory: Any, fold: Fold, history: EventBook | None) -> None:
+    def __init__(self, compiled: Compiled, factory: Any, fold: Fold, history: History) -> None:
         self.compiled = compiled
         self.factory = factory
         self.emitted: list[EventBook] = []
@@ -52,7 +56,7 @@ class Process:
     def state(self, instance: Any) -> Any:
         """The state after the history and the process events of the pages before this one."""
         if not self._folded:
-            self._state, self._folded = self._fold.over(instance, self._history), True
+            self._state, self._folded = self._history.fold(self._fold, instance), True
         for book in self._pending:
             for payload in inline_events(book.pages):
                 self._state = self._fold.apply(instance, self._state, payload.type_url, payload.value)
@@ -92,11 +96,47 @@ class ProcessManagerRouter(BuiltRouter):
         """
         if not isinstance(request, ProcessManagerHandleRequest):
             raise wrong_request(ProcessManagerHandleRequest, request)
+        return await self._dispatch(
+            request, BookHistory(request.process_state if has_field(request, "process_state") else None)
+        )
+
+    async def dispatch_bytes(self, data: bytes) -> bytes:
+        """``dispatch`` from bytes to bytes: of the process's own events, only those with an applier become objects.
+
+        Args:
+            data: an encoded ProcessManagerHandleRequest.
+
+        Returns:
+            The encoded ProcessManagerHandleResponse.
+
+        Raises:
+            DecodeError: ``data`` is malformed; else as ``dispatch``.
+        """
+        state = process_state_at(data)
+        if state is None:
+            return await super().dispatch_bytes(data)
+        field, start, end = state
+        history = RawHistory(data, start, end)
+        try:
+            request = codec.decode(ProcessManagerHandleRequest, data[:field] + data[end:])
+            if has_field(request, "process_state"):
+                return await super().dispatch_bytes(data)
+            answer = codec.encode(await self._dispatch(request, history))
+        except Exception as error:
+            if isinstance(error, DecodeError) or not history.is_read:
+                codec.decode(ProcessManagerHandleRequest, data)
+            raise
+        if not history.is_read:
+            codec.decode(ProcessManagerHandleRequest, data)
+        return answer
+
+    async def _dispatch(
+        self, request: ProcessManagerHandleRequest, history: History
+    ) -> ProcessManagerHandleResponse:
         if not has_field(request, "trigger"):
             raise malformed(codes.MISSING_PM_TRIGGER, messages.MISSING_PM_TRIGGER)
         cover = cover_of(request.trigger)
         triggers = triggers_of(request.trigger, request.destination_sequences, _CHECKS)
-        history = request.process_state if has_field(request, "process_state") else None
         processes = [
             Process(compiled, factory, fold, history)
             for (compiled, factory), fold in zip(self._entries, self._folds, strict=True)

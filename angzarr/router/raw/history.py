@@ -30,7 +30,7 @@ class RawHistory:
         data: the request.
         start: where the book begins.
         end: where it ends.
-        command: the request's command book, whose cover is usually the history's too.
+        command: the request's command book, whose cover is usually the history's too; None for none.
         cache: states to go on from, or None.
     """
 
@@ -44,7 +44,7 @@ class RawHistory:
         data: bytes,
         start: int,
         end: int,
-        command: RawCommands | BookCommands,
+        command: RawCommands | BookCommands | None = None,
         cache: StateCache | None = None,
     ) -> None:
         self._data = data
@@ -134,7 +134,7 @@ class RawHistory:
         if i < end and data[i] == 0x0A:
             n = data[i + 1]
             start, i = (i + 2, i + 2 + n) if n < 128 and i + 2 + n <= end else within(data, i + 1, end)
-            if not self._command.vouches_for(data[self._start : i]):
+            if self._command is None or not self._command.vouches_for(data[self._start : i]):
                 codec.parser_for(Cover)(data, start, i, PAGE_DEPTH)
         if i < end and data[i] == 0x12:
             start, i = within(data, i + 1, end)
