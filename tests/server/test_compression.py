@@ -54,7 +54,9 @@ async def test_compressed_without_saying_how_is_an_error(encoding: str | None) -
     assert answer["grpc-status"] == "13"
 
 
-@pytest.mark.parametrize("broken", [b"\1" + framed(b"no gzip")[1:], squeezed(b"hello" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "broken", [b"\1" + framed(b"no gzip")[1:], squeezed(b"hello" * 99)[:-9]], ids=["other bytes", "cut off"]
+)
 async def test_what_is_not_compressed_so_is_an_error(broken: bytes) -> None:
     data = broken[:1] + (len(broken) - 5).to_bytes(4, "big") + broken[5:]
     answer, _ = await answer_to(data, "gzip")
