@@ -128,7 +128,7 @@ class EmbeddedCoordinator:
         await runtime.start()
         health = None
         if self._uds_base is not None or self._tcp is not None:
-            health = await health_of(runtime.services, self.components.names)
+            health = await health_of(runtime.services, self.components.names, runtime.health.remote_names)
             self._server = await stack.enter_async_context(
                 await server_for(runtime.services, health, self.config.serving)
             )

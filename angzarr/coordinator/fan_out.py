@@ -78,6 +78,7 @@ class Following:
 
     def edition_deleted(self, domain: str, edition: str) -> None:
         """See FanOut.edition_deleted."""
+        self._reactions.edition_deleted(domain, edition)
         for subscription in self._projections.subscriptions.values():
             subscription.edition_deleted(domain, edition)
 

@@ -120,6 +120,11 @@ class HealthMonitor:
         self._domains = components.domains
         self.service: HealthService | None = None
 
+    @property
+    def remote_names(self) -> frozenset[str]:
+        """Domains and components whose business server is another process."""
+        return frozenset(one.name for one, _ in self._remotes)
+
     async def watch(self) -> None:
         """Look, again and again, until cancelled."""
         while True:

@@ -1,6 +1,6 @@
 """Where the coordinator listens: one socket per domain, and one port for all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from angzarr.coordinator.config import ServingConfig
@@ -18,12 +18,21 @@ _OUR_OWN = (
 )
 
 
-async def health_of(services: Sequence[tuple[Service, object]], names: Iterable[str]) -> HealthService:
-    """The health of a coordinator whose services are there: it as a whole, each service, and what else has a name."""
+async def health_of(
+    services: Sequence[tuple[Service, object]], names: Iterable[str], unchecked: Collection[str]
+) -> HealthService:
+    """The health of a coordinator whose services are there: it as a whole, each service, and what else has a name.
+
+    Args:
+        services: what it serves.
+        names: its domains and components.
+        unchecked: those of them that nobody has looked at yet, so that they do not serve so far.
+    """
     known = [name for service, _ in services for name in (service.full_name, service.short_name)]
     health = HealthService(["", *known, *names])
     for name in health.names:
-        await health.set(name, SERVING)
+        if name not in unchecked:
+            await health.set(name, SERVING)
     return health
 
 

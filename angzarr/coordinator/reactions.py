@@ -141,6 +141,17 @@ class Reactions:
         """Start nothing any more."""
         self._lanes.close()
 
+    def edition_deleted(self, domain: str, edition: str) -> None:
+        """An edition's events in a domain are gone: nobody reacts to them any more, apart from what runs already."""
+        for queue in self._queues.values():
+            gone = [
+                item for item in queue if (item.row.key.domain, item.row.key.edition) == (domain, edition)
+            ]
+            for item in gone:
+                if item.started_at is None:
+                    queue.remove(item)
+        self.changed.set()
+
     def go_on(self) -> None:
         """What failed for want of a business server may be tried again at once."""
         self._lanes.rouse_all()

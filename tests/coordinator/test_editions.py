@@ -1,10 +1,12 @@
 """Timelines beside the main one."""
 
+import anyio
+import anyio.lowlevel
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.messages import (
     CommandBook,
     CommandPage,
@@ -17,7 +19,7 @@ from angzarr.messages import (
     new_cover,
     pack,
 )
-from tests.coordinator.worlds import A, Domain, names, request, send, world
+from tests.coordinator.worlds import A, B, Domain, Saga, command, names, request, send, world
 
 
 async def test_an_edition_branches_off_at_its_first_event() -> None:
@@ -83,3 +85,21 @@ async def test_other_commands_to_the_coordinator_are_refused(running: EmbeddedCo
 async def running():  # type: ignore[no-untyped-def]
     async with world(handlers={"left": Domain()}) as made:
         yield made
+
+
+async def test_nobody_reacts_any_more_to_the_events_of_a_deleted_edition() -> None:
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]})
+    saga.failures = [GRPCError(Status.INTERNAL, "not yet")] * 100
+    slow = CoordinatorConfig(reactions=ReactionConfig(min_delay=60.0, max_delay=60.0))
+    handlers = {"left": Domain(), "right": Domain()}
+    async with world(slow, handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "left", A, "DoOne", edition="what-if")
+        with anyio.fail_after(5):
+            while "failed" not in running.runtime.reactions.pending()[0].state:
+                await anyio.lowlevel.checkpoint()
+        page = CommandPage(command=pack(DeleteEditionEvents(edition="what-if", domain="left")))
+        book = CommandBook(cover=new_cover("_angzarr", B), pages=[page])
+        await running.runtime.commands.handle_command(CommandRequest(command=book))
+        await running.settle(1)
+        assert await running.dead_letters() == []
+    assert len(saga.seen) == 1
