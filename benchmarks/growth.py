@@ -40,7 +40,7 @@ from tests.bank.domain import Accounts, Transfers
 from tests.bank.messages import Deposit
 
 LARGE, SMALL = 10_000_000, 10_000
-CALLERS, COMMANDS, COLD_COMMANDS, QUERIES = 64, 4000, 400, 200
+CALLERS, COMMANDS, COLD_COMMANDS, QUERIES = 64, 2000, 400, 200
 USED = 100
 """Accounts that get commands: as many as the small store has."""
 UNCACHED = CoordinatorConfig(commands=CommandConfig(cache_bytes=0, hot_states=0))
@@ -205,7 +205,7 @@ async def passing_over(path: Path, turn: int) -> int:
 
 async def projecting(stores: Sequence[Stored], job: Callable[[Path, int], Awaitable[int]]) -> list[Rate]:
     """As ``in_turns``, for projectors, each of which is new once."""
-    rates = [[await timed(job(store.path, turn)) for store in stores] for turn in range(3)]
+    rates = [[await timed(job(store.path, turn)) for store in stores] for turn in range(2)]
     return [median(found) for found in zip(*rates, strict=True)]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from angzarr import codec
 from angzarr.coordinator.books import EPOCH
 from angzarr.coordinator.store import SqliteStore, StoreConfig
-from angzarr.coordinator.store.records import Append, Key, NewEvent, SetPosition
+from angzarr.coordinator.store.records import COVERED, Append, Key, NewEvent, SetPosition
 from angzarr.coordinator.subscription import EVERYTHING
 from angzarr.messages import CommandBook, CommandPage, EventPage, PageHeader, pack
 from tests.bank.messages import AccountOpened, Deposit, Deposited
@@ -118,4 +118,5 @@ async def _all_taken_in(store: SqliteStore, accounts: int) -> None:
     for first in range(0, accounts, _UNIT):
         numbers = range(first, min(first + _UNIT, accounts))
         await store.submit([SetPosition(VIEW, key(number), PER_ACCOUNT - 1) for number in numbers])
-    await store.submit([SetPosition(VIEW, EVERYTHING, await store.head())])
+    covered = SetPosition(VIEW, Key(COVERED, "account", b""), 1)
+    await store.submit([SetPosition(VIEW, EVERYTHING, await store.head()), covered])
