@@ -52,6 +52,13 @@ __all__ = [
 ]
 
 
+def _note(error: Exception, code: str, details: Mapping[str, str]) -> None:
+    """Let tracebacks show what a static message leaves out."""
+    if code or details:
+        shown = ", ".join(f"{key}={value}" for key, value in details.items())
+        error.add_note(f"{code}: {shown}" if shown else code)
+
+
 def _texts(details: Mapping[str, Any] | None) -> dict[str, str]:
     return {key: str(value) for key, value in (details or {}).items()}
 
@@ -311,17 +318,20 @@ class UnregisteredMessageError(ClientError):
 
 
 class BuildError(Exception):
-    """A router cannot be built from its handlers; ``code`` and ``details`` say why."""
+    """A router cannot be built from its handlers; ``code`` and ``details`` say why, and tracebacks show them."""
 
     def __init__(self, message: str, *, code: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message: str = message
         self.code: str = code
         self.details: dict[str, str] = _texts(details)
+        _note(self, code, self.details)
 
 
 class DispatchError(grpclib.GRPCError):
     """A request cannot be dispatched: malformed, or nobody handles it. Travels as its gRPC status.
+
+    Tracebacks show ``error_code`` and ``extras``.
 
     Args:
         code: the status the caller sees.
@@ -342,6 +352,7 @@ class DispatchError(grpclib.GRPCError):
         self._text = details
         self.error_code = error_code
         self.extras: dict[str, str] = _texts(extras)
+        _note(self, error_code, self.extras)
 
     def code(self) -> Status:
         """The status the caller sees."""

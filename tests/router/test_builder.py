@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -427,3 +428,15 @@ def test_one_handler_of_a_router_can_be_taken_out() -> None:
     assert len(router.only("one")) == 1
     with pytest.raises(LookupError, match="three"):
         router.only("three")
+
+
+def test_a_traceback_shows_which_class_and_field_is_meant() -> None:
+    @projector(name="view", domains=[])
+    class View: ...
+
+    with pytest.raises(BuildError) as caught:
+        Router("views").with_handler(View, View).build()
+    assert "".join(traceback.format_exception_only(caught.value)) == (
+        "angzarr.errors.BuildError: handler field must be a non-empty list\n"
+        "HANDLER_FIELD_EMPTY_LIST: handler_class=View, field=domains\n"
+    )
