@@ -3,6 +3,7 @@
 import sys
 
 _EXTRA = {"typer", "rich", "click", "watchfiles"}
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -13,6 +14,8 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     try:
         from angzarr.cli.app import run
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise

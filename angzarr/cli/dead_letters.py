@@ -72,6 +72,8 @@ def list_command(
 ) -> None:
     """List dead letters, newest last.
 
+    Options select among them, and only letters that all of them fit are shown.
+
     Examples:
 
         angzarr dead-letters list
@@ -136,7 +138,9 @@ def replay_command(
     timeout: options.Timeout = 30.0,
     as_json: options.Json = False,
 ) -> None:
-    """Try again what dead letters are about. A letter goes when that succeeds or is on its way.
+    """Try again what dead letters are about.
+
+    A letter goes when that succeeds or is on its way.
 
     Examples:
 

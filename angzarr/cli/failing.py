@@ -11,9 +11,10 @@ _REMEDIES = {
     "STORE_FOREIGN": "give another --store",
     "STORE_SCHEMA_NEWER": "install the angzarr version that wrote it, or a newer one",
     "STORE_UNWRITABLE": "make the directory writable, or give another --store",
-    "BIND_FAILED": "stop whatever listens there, or choose other addresses with --tcp and --uds-base",
+    "BIND_FAILED": "stop whatever listens there, or choose another address: see --help",
     "INVALID_TRANSPORT_MODE": "set ANGZARR_MODE to standalone or distributed",
-    "INVALID_PORT": "set the variable to a port from 1 to 65535",
+    "INVALID_PORT": "set the variable to a port, such as 1310",
+    "INVALID_ENVIRONMENT": "set the variable as said, or unset it for the default",
     "ENDPOINT_INVALID_URI": "write host:port, or the path of a socket such as /tmp/angzarr/ch-player.sock",
 }
 
@@ -30,7 +31,7 @@ def explain(error: BaseException) -> CommandLineError | None:
     if isinstance(error, CommandLineError):
         return error
     if isinstance(error, JsonError):
-        return CommandLineError(str(error), exit_code=WRONG_INPUT)
+        return CommandLineError(str(error), remedy=error.remedy, exit_code=WRONG_INPUT)
     if isinstance(error, BuildError):
         return _told(f"the application cannot be built: {error.message}", error.code, error.details, FAILED)
     if isinstance(error, DispatchError):

@@ -32,8 +32,11 @@ def list_command(to: options.To = "", timeout: options.Timeout = 30.0, as_json: 
         async with administered(to) as admin:
             return list((await admin.call.list_projectors(Empty(), timeout=timeout)).projectors)
 
-    for projector in anyio.run(run):
+    projectors = anyio.run(run)
+    for projector in projectors:
         _show(projector, as_json=as_json)
+    if not projectors and not as_json:
+        write_line(("no projectors", ""))
 
 
 def _show(projector: Projector, *, as_json: bool) -> None:

@@ -79,6 +79,8 @@ def parse_endpoint(text: str) -> Endpoint:
         return _unix(text, rest[2:] if rest.startswith("//") else rest)
     if text.startswith(("http://", "https://")):
         return _url(text)
+    if "://" in text:
+        raise _invalid(text, "its scheme is none of http, https and unix")
     host, port = _host_and_port(text, text)
     return Endpoint(text, host=host, port=port)
 
@@ -208,7 +210,7 @@ def _port_from_environment(default: int) -> int:
 
 def _bad_variable(code: str, variable: str, value: str, expected: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        getattr(messages, code),
+        f"{getattr(messages, code)}: {variable}={value!r}; give {expected}",
         code=code,
         details={keys.ENV_VAR: variable, keys.INPUT: value, keys.EXPECTED: expected},
     )

@@ -147,14 +147,17 @@ async def run(handle: ServerHandle, logger: Any, context: Mapping[str, Any]) -> 
     """
     interval, limit = probe_config_from_env()
     with StopSignals() as signals:
+        started = False
         try:
             await handle.start()
+            started = True
             logger.info("server_started", address=", ".join(handle.server.addresses), **context)
             await _supervised(handle, signals, interval, limit)
         finally:
             with anyio.CancelScope(shield=True):
                 await _stop(handle, signals)
-            logger.info("server_shutdown", address=handle.address, **context)
+            if started:
+                logger.info("server_shutdown", address=handle.address, **context)
 
 
 async def _supervised(handle: ServerHandle, signals: StopSignals, interval: float, limit: float) -> None:

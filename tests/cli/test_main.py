@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_each_subcommand_shows_examples(name: str, capsys: pytest.CaptureFixture
     assert run([name, "--help"]) == 0
 
     assert f"angzarr {name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["state"], ["send"], ["dead-letters", "list"], ["dead-letters", "replay"], ["protos", "compile"]],
+)
+def test_each_example_has_a_line_of_its_own(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  angzarr ")]
+    assert len(lines) >= 2
+    assert [line for line in lines if line.count("angzarr ") != 1] == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+
+    assert capsys.readouterr().out == f"angzarr {version('angzarr')}\n"
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
@@ -193,7 +212,10 @@ def test_a_module_that_does_not_import_is_told_with_the_place(
 def test_bad_json_is_told_before_anybody_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["send", "player", "Register", '{"name": }', "--root", "a"]) == 2
 
-    assert capsys.readouterr().err == "error: this is not JSON: Expecting value (at line 1, column 10)\n"
+    assert capsys.readouterr().err == (
+        "error: this is not JSON: Expecting value (at line 1, column 10)\n"
+        """  fix: write one JSON object, quoted for the shell, such as '{"name": "alice"}'\n"""
+    )
 
 
 def test_errors_are_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,6 +314,21 @@ def test_without_the_extra_the_remedy_is_told() -> None:
     assert done.stderr == (
         'error: the angzarr command needs typer, which is not installed\n  fix: pip install "angzarr[cli]"\n'
     )
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_leaves_no_traceback() -> None:
+    script = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['angzarr', 'doctor']\n"
+        "from angzarr.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_importing_the_package_of_the_command_line_imports_no_extra() -> None:

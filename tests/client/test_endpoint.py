@@ -93,6 +93,12 @@ def test_anything_else_is_refused_with_the_text_that_was_given(text: str) -> Non
     assert raised.value.details["cause"]
 
 
+def test_another_scheme_is_named_as_the_cause() -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        parse_endpoint("ftp://localhost:80")
+    assert raised.value.details["cause"] == "its scheme is none of http, https and unix"
+
+
 @pytest.mark.parametrize("text", [None, 1310, b"localhost:1310"])
 def test_what_is_no_text_is_refused_too(text: object) -> None:
     with pytest.raises(InvalidArgumentError) as raised:

@@ -21,6 +21,7 @@ from angzarr.messages import framework_name, message_class, type_name_from_url
 M = TypeVar("M", bound=betterproto.Message)
 
 _FRAMEWORK_PACKAGE = "angzarr_client.proto.angzarr."
+_QUOTING = """write one JSON object, quoted for the shell, such as '{"name": "alice"}'"""
 
 
 def loads(text: str) -> Any:
@@ -33,7 +34,7 @@ def loads(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
-        raise JsonError(f"this is not JSON: {error.msg}", at) from None
+        raise JsonError(f"this is not JSON: {error.msg}", at, _QUOTING) from None
     except RecursionError:
         raise JsonError("nested too deeply", "$") from None
 
