@@ -15,7 +15,7 @@ from angzarr.coordinator.cache import HistoryCache
 from angzarr.coordinator.commits import Commit, FanOut, Flow, NoFanOut
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.errors import ConflictError, StoreError
-from angzarr.coordinator.handlers import Components, HandlerEndpoint, UpcasterEndpoint
+from angzarr.coordinator.handlers import Components, HandlerEndpoint, UpcasterEndpoint, guarded
 from angzarr.coordinator.hot import HotAggregate, HotHistory, HotStates, NeedsEventsError
 from angzarr.coordinator.local import LocalHandler
 from angzarr.coordinator.locks import KeyLocks
@@ -151,11 +151,9 @@ class Engine:
         """
         limit = self.config.commands.handler_timeout
         try:
-            async with asyncio.timeout(limit) as deadline:
-                return await operation
+            async with asyncio.timeout(limit):
+                return await guarded(what, operation)
         except TimeoutError:
-            if not deadline.expired():
-                raise
             raise GRPCError(
                 Status.DEADLINE_EXCEEDED, f"{what} did not answer within {limit:g} s; nothing was stored"
             ) from None
@@ -241,7 +239,8 @@ async def upcast(endpoint: UpcasterEndpoint, domain: str, pages: Sequence[EventP
         GRPCError: INTERNAL, the upcaster failed, or answered other pages than it was given.
     """
     try:
-        answer = await endpoint.upcast(UpcastRequest(domain=domain, events=list(pages)))
+        asked = endpoint.upcast(UpcastRequest(domain=domain, events=list(pages)))
+        answer = await guarded(f"The upcaster of {domain!r}", asked)
     except GRPCError as error:
         raise internal(f"Upcaster failed: {error.message}") from error
     given, came = [sequence_of(page) for page in pages], [sequence_of(page) for page in answer.events]

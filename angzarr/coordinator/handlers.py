@@ -4,10 +4,15 @@ The coordinator speaks these small protocols; behind them is a router in this pr
 gRPC, or whatever a test puts there. A refusal is raised as ``grpclib.GRPCError`` and travels to the caller unchanged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator.hot import NeedsEventsError
+from angzarr.log import get_logger
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
@@ -23,6 +28,30 @@ from angzarr.messages import (
     UpcastRequest,
     UpcastResponse,
 )
+
+T = TypeVar("T")
+
+_log = get_logger(__name__)
+
+
+async def guarded(what: str, operation: Awaitable[T]) -> T:
+    """Await an endpoint's answer; an endpoint that raises what it may not has failed, and nobody else.
+
+    Args:
+        what: who it is, for the error and the log.
+        operation: the call.
+
+    Raises:
+        GRPCError: the endpoint's own; INTERNAL for any other exception, with its traceback in the log.
+    """
+    try:
+        return await operation
+    except (GRPCError, NeedsEventsError):
+        raise
+    except Exception as error:
+        _log.exception("endpoint_raised", endpoint=what, exc_info=error)
+        text = f"{what} raised {type(error).__name__}; the coordinator's log has the traceback"
+        raise GRPCError(Status.INTERNAL, text) from error
 
 
 class HandlerEndpoint(Protocol):

@@ -6,7 +6,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.codec import wire
-from angzarr.coordinator.handlers import HandlerEndpoint
+from angzarr.coordinator.handlers import HandlerEndpoint, guarded
 from angzarr.errors import DecodeError
 from angzarr.messages import Any, EventBook, EventPage, ReplayRequest, Snapshot, has_field, sequence_of
 
@@ -44,7 +44,7 @@ async def _state(endpoint: HandlerEndpoint, history: EventBook, pages: Sequence[
     if has_field(history, "snapshot"):
         request.base_snapshot = Snapshot(sequence=history.snapshot.sequence, state=history.snapshot.state)
     try:
-        answer = await endpoint.replay(request)
+        answer = await guarded("The handler's Replay", endpoint.replay(request))
     except GRPCError as error:
         if error.status is Status.UNIMPLEMENTED:
             raise CannotCompareError from error

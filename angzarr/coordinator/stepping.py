@@ -22,7 +22,7 @@ from angzarr.coordinator.engine import (
     upcast,
 )
 from angzarr.coordinator.errors import ConflictError, StoreError
-from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
+from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent, guarded
 from angzarr.coordinator.sending import (
     COMMAND,
     FACT,
@@ -150,11 +150,9 @@ class Steps:
         """
         limit = self._config.handler_timeout
         try:
-            async with asyncio.timeout(limit) as deadline:
-                answered = await answer
+            async with asyncio.timeout(limit):
+                answered = await guarded(f"{what} {item.row.component!r}", answer)
         except TimeoutError:
-            if not deadline.expired():
-                raise
             text = f"{what} {item.row.component!r} did not answer within {limit:g} s"
             raise FailedError(GRPCError(Status.DEADLINE_EXCEEDED, text)) from None
         except GRPCError as error:

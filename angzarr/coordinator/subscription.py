@@ -17,7 +17,7 @@ from grpclib.const import Status
 from angzarr.coordinator import books, dead_letters, faults
 from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.errors import Pending, StoreError
-from angzarr.coordinator.handlers import ProjectorComponent
+from angzarr.coordinator.handlers import ProjectorComponent, guarded
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.remote import UnreachableError
 from angzarr.coordinator.store.records import (
@@ -322,13 +322,12 @@ class Subscription:
     async def _hand_over(self, book: EventBook) -> Projection:
         limit = self._config.handler_timeout
         try:
-            async with asyncio.timeout(limit) as deadline:
-                projection = await self.projector.endpoint.handle(book)
+            async with asyncio.timeout(limit):
+                asked = self.projector.endpoint.handle(book)
+                projection = await guarded(f"Projector {self.projector.name!r}", asked)
                 projection.projector = projection.projector or self.projector.name
                 return projection
         except TimeoutError:
-            if not deadline.expired():
-                raise
             text = f"Projector {self.projector.name!r} did not answer within {limit:g} s"
             raise GRPCError(Status.DEADLINE_EXCEEDED, text) from None
 

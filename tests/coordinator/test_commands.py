@@ -374,3 +374,13 @@ async def test_a_failing_store_fails_the_command_and_says_nothing_was_stored(ben
     error = await refused(bench, command("Deposit", 6))
     assert error.status is Status.INTERNAL
     assert "closed" in (error.message or "")
+
+
+async def test_an_endpoint_that_raises_what_it_may_not_fails_by_name(bench: Bench) -> None:
+    page = command("Deposit", 1)
+    page.command.value = b"not a number"
+    error = await refused(bench, page)
+    assert error.status is Status.INTERNAL
+    assert error.message == (
+        "The handler of 'account' raised ValueError; the coordinator's log has the traceback"
+    )

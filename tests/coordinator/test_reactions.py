@@ -413,3 +413,20 @@ async def test_letters_of_a_process_manager_without_events_are_each_replayed() -
         for letter in await running.dead_letters():
             await running.replay(letter)
         assert names(await running.events("right", B)) == ["DoneIt", "DoneIt"]
+
+
+class Clumsy:
+    """A saga that raises what it may not."""
+
+    async def handle(self, request: SagaHandleRequest) -> SagaResponse:
+        raise ZeroDivisionError
+
+
+async def test_a_saga_that_raises_what_it_may_not_is_dead_lettered_by_name() -> None:
+    async with world(handlers={"left": Domain()}, sagas={"clumsy": ("left", Clumsy())}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(5)
+        (letter,) = await running.dead_letters()
+    assert letter.rejection_reason == (
+        "clumsy: Saga 'clumsy' raised ZeroDivisionError; the coordinator's log has the traceback"
+    )
