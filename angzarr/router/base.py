@@ -33,7 +33,7 @@ class BuiltRouter(ABC):
         run_sync_handlers_in_thread: bool = False,
         expose_internal_errors: bool = False,
     ) -> None:
-        self.factories = tuple(factories)
+        self.factories: tuple[Factory, ...] = tuple(factories)
         self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
             (compile_handler(cls), factory) for cls, factory in factories
         )

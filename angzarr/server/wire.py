@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, Stream
 from h2.events import (
@@ -20,6 +20,9 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
+
+if TYPE_CHECKING:
+    from grpclib.utils import Wrapper
 
 _MUCH = 65536
 """Bytes that are acknowledged before all that came has been read."""
@@ -121,7 +124,7 @@ class Wire(Stream):
         self._h2_connection = connection._connection
         self._transport = connection._transport
         self._waiting = waiting
-        self.wrapper = None
+        self.wrapper: Wrapper | None = None
         self.id: int = number
         self.buffer: Any = Inbox(partial(connection.ack, number))
 
