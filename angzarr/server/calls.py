@@ -26,6 +26,7 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 AnyStream: TypeAlias = ServerStream[Any, Any]
 StatusOf: TypeAlias = Callable[[Exception], GRPCError]
 
+_new_stream: Callable[..., AnyStream] = ServerStream
 _NO_LISTENERS = _DispatchServerEvents()
 _STOPPED = "the server stopped before the call was finished"
 
@@ -68,10 +69,11 @@ class Call:
     def __init__(self, wire: WireStream, headers: Headers, serving: Serving) -> None:
         self._wire = wire
         self._headers = headers
+        self._fields = dict(headers)
         self._serving = serving
         self._stream: AnyStream | None = None
         self._stopping = False
-        self.path: str = next((value for key, value in headers if key == ":path"), "")
+        self.path: str = self._fields.get(":path", "")
         self.background: bool = self.path in serving.background
         self.task: asyncio.Task[None] | None = None
 
@@ -113,7 +115,7 @@ class Call:
             await stream.fail(error)
 
     def _accepted(self) -> tuple[AnyStream, Handler]:
-        headers = dict(self._headers)
+        headers = self._fields
         if headers.get(":method") != "POST":
             raise Refused(Status.UNIMPLEMENTED, "gRPC calls are POST requests", 405)
         kind, _, subtype = headers.get("content-type", "").lower().partition("+")
@@ -132,7 +134,7 @@ class Call:
                 200,
                 ("grpc-accept-encoding", compression.ACCEPTED),
             )
-        stream = ServerStream[Any, Any](
+        stream = _new_stream(
             self._wire,
             self.path,
             handler.cardinality,

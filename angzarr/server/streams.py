@@ -78,7 +78,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
 
     async def _read(self, size: int) -> bytes:
         try:
-            return await self._stream.recv_data(size)
+            return await self._stream.buffer.read(size)
         except EndedTooSoonError:
             raise GRPCError(Status.INTERNAL, "the request ended in the middle of a message") from None
 
