@@ -160,6 +160,7 @@ async def test_what_the_client_says_is_true_over_200_kills(tmp_path: Path) -> No
     assert len(report.accepted) > 3000
 
 
+@pytest.mark.once
 async def test_retried_commands_are_executed_at_least_once_when_accepted(tmp_path: Path) -> None:
     report, counts = await run(tmp_path, commands=1000, kills=20, retry_commands=True)
     check_retried(report, counts, 1000)
