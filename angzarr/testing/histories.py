@@ -17,6 +17,7 @@ from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_cla
 from angzarr.testing.fields import fields_of
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, extended, history_of, is_coded, open_any, perform
+from angzarr.testing.probes import is_likely
 from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.strategies import everyday_messages, messages, plausible_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
@@ -73,7 +74,9 @@ class Steps:
         self._depends = any(not isinstance(own, SearchStrategy) for own in commands.values())
         self._known: dict[frozenset[int], SearchStrategy[When]] = {}
         self._outcomes: dict[bytes, Outcome] = {}
-        self.garbage: SearchStrategy[When] = garbage(subject)
+        self._unlikely: dict[bytes, frozenset[int]] = {}
+        self.garbage: SearchStrategy[When] = _of_any_class(subject, _garbage)
+        self.wild: SearchStrategy[When] = _of_any_class(subject, _wildly)
         self.count: int = len(_choices(subject, {}, None))
 
     def now(self, state: AnyValue, without: frozenset[int] = frozenset()) -> SearchStrategy[When]:
@@ -88,6 +91,25 @@ class Steps:
             choices = _choices(self.subject, self._commands, state)
             allowed = [choice for number, choice in enumerate(choices) if number not in without]
             found = self._known[without] = st.one_of(allowed or choices or [st.just(When("event"))])
+        return found
+
+    def unlikely(self, loop: Loop, history: EventBook) -> frozenset[int]:
+        """Numbers of the kinds of commands that an aggregate seems to refuse after a history; empty if all of them."""
+        if self.subject.info.kind != "command_handler":
+            return frozenset()
+        key = encode(history)
+        found = self._unlikely.get(key)
+        if found is None:
+            handled = self.subject.info.handles.values()
+            with loaded_dice():
+                found = frozenset(
+                    number
+                    for number, cls in enumerate(handled)
+                    if cls not in self._commands and not loop.run(is_likely, self.subject, history, cls)
+                )
+            if len(found) == len(handled):
+                found = frozenset()
+            self._unlikely[key] = found
         return found
 
     def outcome(self, loop: Loop, history: EventBook, when: When, at: datetime) -> Outcome:
@@ -173,27 +195,31 @@ def _rejections(subject: Subject, domain: str, name: str, commands: Commands) ->
     )
 
 
-def garbage(subject: Subject) -> SearchStrategy[When]:
-    """Payloads under the type URLs that a subject handles: any message of the type, or any bytes at all."""
+def _of_any_class(
+    subject: Subject, make: Callable[[AnyValue, MessageClass], SearchStrategy[When]]
+) -> SearchStrategy[When]:
+    """Something of one of the classes that a subject handles."""
     info = subject.info
     kinds = [("command" if info.kind == "command_handler" else "event", cls) for cls in info.handles.values()]
     kinds += [("fact", cls) for cls in info.facts.values()]
     kinds += [("event", old) for old, _ in info.upcasts]
-    if not kinds:
-        return st.just(When("event"))
-    return st.sampled_from(kinds).flatmap(lambda kind: _garbage(kind[0], kind[1]))
+    return st.one_of([make(kind, cls) for kind, cls in kinds] or [st.just(When("event"))])
 
 
 def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
-    whole = everyday_messages(cls)
-    cut = st.tuples(whole.map(encode), st.integers(0, 8), st.binary(max_size=3)).map(
+    """Payloads under a class's type URL, whose bytes may be anything."""
+    cut = st.tuples(everyday_messages(cls).map(encode), st.integers(0, 8), st.binary(max_size=3)).map(
         lambda parts: parts[0][: max(0, len(parts[0]) - parts[1])] + parts[2]
     )
     url = type_url(full_name(cls))
-    anything = st.one_of(st.binary(max_size=12), cut).map(
+    return st.one_of(st.binary(max_size=12), cut).map(
         lambda value: When(kind, (_tidied(Any(type_url=url, value=value)),))
     )
-    return st.one_of(anything, messages(cls).map(lambda message: When(kind, (message,))))
+
+
+def _wildly(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
+    """Messages of a class that hold whatever can be encoded."""
+    return messages(cls).map(lambda message: When(kind, (message,)))
 
 
 def _tidied(payload: Any) -> betterproto.Message:
@@ -217,10 +243,13 @@ def lives(draw: DrawFn, steps: Steps, loop: Loop, at: datetime) -> tuple[EventBo
     without: frozenset[int] = _some_of(draw, steps.count) if wanted > 1 else frozenset()
     state = steps.state(loop, history)
     path, refused = [(history, state)], 0
-    for _ in range(_PATIENCE * (wanted + 1)):
+    for turn in range(_PATIENCE * (wanted + 1)):
         if len(history.pages) >= wanted:
             break
-        when = draw(steps.now(state, without if len(path) > 1 else frozenset()))
+        left_out = without if len(path) > 1 else frozenset[int]()
+        if turn % _PATIENCE < _PATIENCE - 1:
+            left_out |= steps.unlikely(loop, history)
+        when = draw(steps.now(state, left_out))
         outcome = steps.outcome(loop, history, when, at)
         if outcome.state_error is not None or (outcome.error is not None and not is_coded(outcome.error)):
             return history, when

@@ -8,7 +8,7 @@ from typing import Any as AnyValue
 import betterproto
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from angzarr.errors import InvalidArgumentError
 from angzarr.testing.histories import Commands, MessageClass, loaded_dice
@@ -16,6 +16,7 @@ from angzarr.testing.laws import LAWS
 from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, checked, story
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, extended, history_of, perform, unpacked
+from angzarr.testing.probes import is_likely
 from angzarr.testing.report import expression, file_around, history_lines, section
 from angzarr.testing.scenarios import DEFAULT_AT
 from angzarr.testing.shrinking import BrieflyShrunk
@@ -47,6 +48,7 @@ class AggregateMachine(BrieflyShrunk):
         super().__init__()
         self._loop = Loop(background=True).__enter__()
         self._worlds = {subject.name: World(subject) for subject in self.subjects}
+        self._unlikely: dict[tuple[str, int], frozenset[int]] = {}
         self.outcome: Outcome | None = None
         self.histories: dict[str, EventBook] = {}
         self.states: dict[str, AnyValue] = {}
@@ -61,6 +63,32 @@ class AggregateMachine(BrieflyShrunk):
         self._loop.__exit__(None, None, None)
         for world in self._worlds.values():
             world.restore()
+
+    def is_worthwhile(self, subject: Subject, number: int) -> bool:
+        """Whether to try a command now: one that seems to be refused is tried every third time.
+
+        Args:
+            subject: who handles it.
+            number: its place among the commands handled.
+        """
+        history = self.histories[subject.info.domain]
+        if (len(self._steps) + number) % 3 == 0:
+            return True
+        place = (subject.name, len(history.pages))
+        if place not in self._unlikely:
+            self._unlikely[place] = self._all_unlikely(subject, history)
+        return number not in self._unlikely[place]
+
+    def _all_unlikely(self, subject: Subject, history: "EventBook") -> frozenset[int]:
+        classes = list(subject.info.handles.values())
+        with loaded_dice():
+            found = [
+                number
+                for number, cls in enumerate(classes)
+                if not self._loop.run(is_likely, subject, history, cls)
+            ]
+        self._worlds[subject.name].restore()
+        return frozenset(found) if len(found) < len(classes) else frozenset()
 
     def tell(self, subject: Subject, command: betterproto.Message) -> Outcome | None:
         """Let a command reach its aggregate, check the laws on it, and take over the events.
@@ -150,9 +178,9 @@ def aggregate_machine(
         )
     rules: dict[str, AnyValue] = {}
     for subject in subjects:
-        for cls in subject.info.handles.values():
+        for number, cls in enumerate(subject.info.handles.values()):
             rule_name = _rule_name(cls, rules)
-            rules[rule_name] = _rule(rule_name, subject, cls, commands or {})
+            rules[rule_name] = _rule(rule_name, subject, number, cls, commands or {})
     name = f"{subjects[0].name}Machine"
     machine: type[AggregateMachine] = type(name, (AggregateMachine,), {"subjects": subjects, **rules})
     machine.TestCase.settings = _settings(steps, max_examples)
@@ -164,12 +192,17 @@ def _rule_name(cls: MessageClass, taken: Mapping[str, AnyValue]) -> str:
     return name if name not in taken and not hasattr(AggregateMachine, name) else f"{name}_command"
 
 
-def _rule(name: str, subject: Subject, cls: MessageClass, commands: Commands) -> AnyValue:
+def _rule(name: str, subject: Subject, number: int, cls: MessageClass, commands: Commands) -> AnyValue:
     own = commands.get(cls)
-    if own is None or isinstance(own, st.SearchStrategy):
+    if own is None:
         tell = _teller(subject)
         tell.__name__ = name
-        return rule(command=own if own is not None else everyday_messages(cls))(tell)
+        worthwhile = precondition(lambda machine: machine.is_worthwhile(subject, number))
+        return worthwhile(rule(command=everyday_messages(cls))(tell))
+    if isinstance(own, st.SearchStrategy):
+        tell = _teller(subject)
+        tell.__name__ = name
+        return rule(command=own)(tell)
     tell = _drawing_teller(subject, own)
     tell.__name__ = name
     return rule(data=st.data())(tell)

@@ -1,7 +1,8 @@
 """The pytest plugin: fixtures ``coordinator``, ``frozen_clock``, ``angzarr_server``; option ``--angzarr-replay``.
 
 pytest loads it by its entry point in every run, so it imports nothing but pytest until a fixture is used. It works
-with anyio's plugin, with pytest-asyncio and with pytest-xdist.
+with anyio's plugin, with pytest-asyncio and with pytest-xdist. Async tests need no marker and no configuration: where
+no other plugin for them is installed, anyio's runs them.
 """
 
 import functools
@@ -23,6 +24,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="rebuild every aggregate that a test touched through the coordinator fixture, and compare it with "
         "its live state",
     )
+
+
+_PLUGINS_FOR_ASYNC_TESTS = ("asyncio", "pytest_asyncio", "trio", "tornado", "twisted", "aiohttp")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
+    """Hand async tests to anyio's plugin, unless another one may want them."""
+    plugins = collector.config.pluginmanager
+    if not plugins.hasplugin("anyio") or any(map(plugins.hasplugin, _PLUGINS_FOR_ASYNC_TESTS)):
+        return
+    if collector.istestfunction(obj, name):
+        handle = getattr(obj, "hypothesis", None)
+        if inspect.iscoroutinefunction(obj if handle is None else handle.inner_test):
+            pytest.mark.usefixtures("anyio_backend")(obj)
 
 
 @pytest.fixture

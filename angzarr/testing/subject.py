@@ -8,22 +8,11 @@ import betterproto
 
 from angzarr.errors import BuildError, InvalidArgumentError
 from angzarr.messages import Cover, EventBook, any_of, full_name, type_name_from_url
-from angzarr.router import (
-    CommandHandlerRouter,
-    HandlerInfo,
-    ProcessManagerRouter,
-    ProjectorRouter,
-    Router,
-    SagaRouter,
-    UpcasterRouter,
-    rebuild,
-)
+from angzarr.router import AnyRouter, HandlerInfo, Router, rebuild
 from angzarr.router.calls import instance_of
-from angzarr.router.kinds import AnyRouter
 from angzarr.router.registry import Compiled
 from angzarr.testing.builders import make_cover, uuid_for
 
-_BUILT = (CommandHandlerRouter, SagaRouter, ProcessManagerRouter, ProjectorRouter, UpcasterRouter)
 CORRELATION_ID = "scenario"
 
 
@@ -100,7 +89,7 @@ def built(subject: AnyValue) -> AnyRouter:
         InvalidArgumentError: INVALID_ARGUMENT, it is none of these.
         BuildError: the class cannot be built into a router.
     """
-    if isinstance(subject, _BUILT):
+    if isinstance(subject, AnyRouter):
         return subject
     if isinstance(subject, Router):
         return subject.build()

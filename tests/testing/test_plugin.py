@@ -69,6 +69,42 @@ def test_the_coordinator_fixture_opens_and_closes_in_the_tests_loop(tmp_path: Pa
     assert passed(run(tmp_path, COORDINATOR), 3)
 
 
+WITHOUT_MARKERS = """
+from hypothesis import given
+from angzarr.testing import messages, scenario
+
+async def test_async(coordinator):
+    running = await coordinator(app)
+    assert running.domains == ("account",)
+
+@given(messages(Deposit))
+async def test_generated(command):
+    assert isinstance(command, Deposit)
+
+class TestGrouped:
+    async def test_scenario(self):
+        await scenario(Accounts).when(OpenAccount(owner="a")).then_state(lambda state: state.owner == "a")
+"""
+
+
+def test_async_tests_run_in_a_project_that_configures_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(HEAD + WITHOUT_MARKERS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert passed(done, 3)
+
+
 def test_it_works_in_the_workers_of_xdist(tmp_path: Path) -> None:
     assert passed(run(tmp_path, COORDINATOR, "-n", "2", "--angzarr-replay"), 3)
 

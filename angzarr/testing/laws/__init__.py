@@ -103,12 +103,13 @@ class BoundLaw:
         holds.__name__ = re.sub(r"\W", "_", f"{cls.__module__}.{cls.__qualname__}.{self.law.name}")
         steps = Steps(self.subject, self.options.commands)
         strategy = cases(self.law, steps, loop, world, self.options)
-        _settings(self.max_examples)(given(strategy)(holds))()
+        examples = self.max_examples or settings().max_examples * self.law.effort
+        _settings(examples)(given(strategy)(holds))()
 
 
-def _settings(max_examples: int | None) -> settings:
+def _settings(max_examples: int) -> settings:
     return settings(
-        max_examples=max_examples or settings().max_examples,
+        max_examples=max_examples,
         deadline=None,
         print_blob=False,
         report_multiple_bugs=False,

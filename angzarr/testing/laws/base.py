@@ -151,6 +151,7 @@ class Law:
         several: whether that should be several things in one book.
         follows: whether its cases need something that happens after, or elsewhere.
         garbled: whether payloads may be any bytes.
+        effort: how many times as many examples to try as of other laws.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Law:
     several: bool = False
     follows: bool = False
     garbled: bool = False
+    effort: int = 1
 
 
 @dataclass(frozen=True)
@@ -184,12 +186,16 @@ def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, option
     world.restore()
     subject = steps.subject
     history, when = draw(lives(steps, loop, DEFAULT_AT))
-    steps_now = steps.now(steps.state(loop, history))
+    state = steps.state(loop, history)
+    steps_now = steps.now(state)
+    unlikely = steps.unlikely(loop, history)
+    if unlikely:
+        steps_now = st.one_of(steps.now(state, unlikely), steps_now)
     after = None
     if not law.acts:
         when = None
     elif when is None:
-        when = draw(st.one_of(steps.garbage, steps_now)) if law.garbled else draw(steps_now)
+        when = draw(st.one_of(steps_now, steps.garbage, steps.wild)) if law.garbled else draw(steps_now)
         if law.several:
             when = _joined(when, draw(st.lists(steps_now, max_size=3)))
     if law.follows:
