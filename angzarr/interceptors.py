@@ -8,7 +8,7 @@ the outermost. On clients it wraps a call with all its retries.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import grpclib
 import structlog
@@ -51,6 +51,7 @@ Proceed: TypeAlias = Callable[[Call], Awaitable[Any]]
 """Makes the call: the answer, or an async iterator of answers where the server streams."""
 
 
+@runtime_checkable
 class Interceptor(Protocol):
     """What wraps a call."""
 
