@@ -8,20 +8,19 @@ or skipped; other aggregates go on.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, dead_letters, faults
+from angzarr.coordinator.behind import Aggregate
+from angzarr.coordinator.coverage import Coverage
 from angzarr.coordinator.engine import Engine, upcast
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.handlers import ProjectorComponent, guarded
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
-from angzarr.coordinator.remote import UnreachableError
 from angzarr.coordinator.store.records import (
-    COVERED,
     PENDING,
     Key,
     LoggedEvent,
@@ -42,31 +41,6 @@ EVERYTHING = Key("", "", b"")
 _log = get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Aggregate:
-    """What a projector has still to take in of one aggregate.
-
-    Attributes:
-        target: sequence of the newest event known.
-        position: of its oldest event not taken in, in the whole store.
-        correlation_ids: of the events not taken in.
-        noted: how many events were read of it.
-        newest: sequence and correlation id of the last one read.
-    """
-
-    target: int
-    position: int
-    correlation_ids: set[str]
-    since: int
-    noted: int = 0
-    newest: tuple[int, str] = (-1, "")
-    attempt: int = 0
-    spared: int = 0
-    failing_since: float | None = None
-    error: str = ""
-    waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
-
-
 class Subscription:
     """One projector's way through the store.
 
@@ -84,6 +58,7 @@ class Subscription:
         self.consumer = consumer
         self._engine = engine
         self._config = engine.config.reactions
+        self._coverage = Coverage(engine.store, consumer, projector.domains)
         self._behind: dict[Key, Aggregate] = {}
         self._parked: set[Key] = set()
         self._positions: OrderedDict[Key, int] = OrderedDict()
@@ -95,38 +70,21 @@ class Subscription:
         self.wanted: int = 0
         self.handed_over: int = 0
         self._ahead = 0
-        self._fresh: tuple[str, ...] = ()
-        self._fresh_until = 0
         self._caught_up = False
 
     async def start(self) -> None:
         """Find out how far an earlier process got."""
         everything = await self._engine.store.position(self.consumer, EVERYTHING)
         if everything is not None:
-            self.cursor = self._saved = everything.sequence
-        await self._cover(known=everything is not None)
+            self._saved = everything.sequence
+        self.cursor = await self._coverage.begin(None if everything is None else everything.sequence)
         self.wanted = await self._engine.store.head()
         self._parked.update(position.key for position in await self._engine.store.parked(self.consumer))
         self._woken.set()
 
-    async def _cover(self, *, known: bool) -> None:
-        """Begin with the first event of each domain that the projector did not list before."""
-        store = self._engine.store
-        wanted, marked = set(self.projector.domains), await store.covered(self.consumer)
-        fresh = wanted - marked if known and "*" not in marked else set()
-        marks = [self._mark(domain, False) for domain in marked - wanted]
-        marks += (self._mark(domain, True) for domain in wanted - marked - fresh)
-        if marks:
-            await store.submit(marks)
-        if fresh:
-            self._fresh, self._fresh_until, self.cursor = tuple(sorted(fresh)), self.cursor, 0
-
-    def _mark(self, domain: str, covered: bool) -> SetPosition:
-        return SetPosition(self.consumer, Key(COVERED, domain, b""), int(covered))
-
     def covering(self) -> "list[SetPosition]":
         """What says that the projector has read its domains from the first event."""
-        return [self._mark(domain, True) for domain in self.projector.domains]
+        return self._coverage.whole()
 
     def takes(self, domain: str) -> bool:
         """Whether the projector is to be given the domain's events."""
@@ -147,7 +105,7 @@ class Subscription:
         behind.target = max(behind.target, sequence)
         behind.waiters.append((sequence, future))
         if key in self._parked:
-            self._fail(behind, self._parked_error(key))
+            behind.tell(self._parked_error(key))
         self._lanes.rouse(key)
         return future
 
@@ -185,11 +143,7 @@ class Subscription:
         """
         if self.cursor >= self.wanted:
             return False
-        upto = min(self.wanted, self.cursor + _STRETCH)
-        domains = self.domains
-        if self.cursor < self._fresh_until:
-            upto = min(upto, self._fresh_until)
-            domains = None if "*" in self._fresh else self._fresh
+        domains, upto = self._coverage.stretch(self.cursor, min(self.wanted, self.cursor + _STRETCH))
         most = min(_READ_AT_ONCE, self._config.read_ahead)
         events = await self._engine.store.since(self.cursor, most, domains, upto)
         for event in events:
@@ -230,9 +184,7 @@ class Subscription:
         """Store how far everything has been taken in; what is not is read again after a restart."""
         waiting = [behind.position - 1 for behind in self._behind.values() if behind.position]
         done = min([self.cursor, *waiting])
-        marks: list[SetPosition] = []
-        if self._fresh and done >= self._fresh_until:
-            marks, self._fresh = [self._mark(domain, True) for domain in self._fresh], ()
+        marks = self._coverage.caught_up(done)
         if done > self._saved:
             marks.append(SetPosition(self.consumer, EVERYTHING, done))
             self._saved = done
@@ -260,11 +212,10 @@ class Subscription:
             await self._engine.store.submit([SetPosition(self.consumer, key, position)])
             self._remember(key, position)
             self.handed_over += 1
-            behind.attempt = behind.spared = 0
-            behind.failing_since, behind.error = None, ""
-            _answer(behind, position, projection)
+            behind.succeeded()
+            behind.answer(position, projection)
         else:
-            _answer(behind, position, Projection(projector=self.projector.name, sequence=position + 1))
+            behind.answer(position, Projection(projector=self.projector.name, sequence=position + 1))
         return self._next(key, behind, position)
 
     def _next(self, key: Key, behind: Aggregate, position: int) -> float | None:
@@ -332,10 +283,7 @@ class Subscription:
             raise GRPCError(Status.DEADLINE_EXCEEDED, text) from None
 
     async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
-        behind.attempt += 1
-        behind.error = error.message or error.status.name
-        self._fail(behind, error)
-        if error.status is Status.INVALID_ARGUMENT or self._is_to_be_parked(behind, error):
+        if behind.failed(error, self._config):
             await self._park(key, behind, book, error)
             return None
         pause = backoff(behind.attempt, self._config.min_delay, self._config.max_delay)
@@ -350,21 +298,6 @@ class Subscription:
             error=error.message,
         )
         return pause
-
-    def _is_to_be_parked(self, behind: Aggregate, error: GRPCError) -> bool:
-        now = asyncio.get_running_loop().time()
-        if behind.failing_since is None:
-            behind.failing_since = now
-        away = isinstance(error, UnreachableError)
-        behind.spared += away and now - behind.failing_since < self._config.patience
-        return behind.attempt - behind.spared >= self._config.attempts
-
-    def _fail(self, behind: Aggregate, error: GRPCError) -> None:
-        for _, future in behind.waiters:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()
-        behind.waiters.clear()
 
     async def _park(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> None:
         reason = f"{self.projector.name}: {error.message}"
@@ -410,7 +343,7 @@ class Subscription:
         behind = self._behind.pop(key, None)
         if behind is not None:
             self._ahead -= behind.noted
-            self._fail(behind, GRPCError(Status.NOT_FOUND, "The edition was deleted"))
+            behind.tell(GRPCError(Status.NOT_FOUND, "The edition was deleted"))
 
     def cascade_ended(self) -> None:
         """Pending pages became valid, or were revoked."""
@@ -463,14 +396,4 @@ class Subscription:
         self._lanes.close()
         stopped = GRPCError(Status.UNAVAILABLE, "The coordinator was stopped; the events are stored")
         for behind in self._behind.values():
-            self._fail(behind, stopped)
-
-
-def _answer(behind: Aggregate, position: int, projection: Projection) -> None:
-    waiting = []
-    for sequence, future in behind.waiters:
-        if sequence > position:
-            waiting.append((sequence, future))
-        elif not future.done():
-            future.set_result(projection)
-    behind.waiters = waiting
+            behind.tell(stopped)
