@@ -14,7 +14,6 @@ from angzarr.coordinator.commits import Flow, Origin
 from angzarr.coordinator.engine import (
     Engine,
     commit_of,
-    created,
     new_events,
     not_too_many,
     snapshot_of,
@@ -23,6 +22,7 @@ from angzarr.coordinator.engine import (
 )
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent, guarded
+from angzarr.coordinator.processes import process_events
 from angzarr.coordinator.sending import (
     COMMAND,
     FACT,
@@ -58,7 +58,6 @@ from angzarr.messages import (
     Cover,
     EventBook,
     EventRequest,
-    PageHeader,
     ProcessManagerHandleRequest,
     ProcessManagerHandleResponse,
     SagaHandleRequest,
@@ -66,7 +65,6 @@ from angzarr.messages import (
     SyncMode,
     clone,
     divergence_for,
-    has_field,
 )
 
 if TYPE_CHECKING:
@@ -364,22 +362,6 @@ class Steps:
             return dead_letters.of_events(book, row.component, kind, reason, item.attempt, delivery_of(meta))
         command = codec.decode(CommandRequest, data).command
         return dead_letters.of_command(command, row.component, kind, reason, item.attempt, delivery_of(meta))
-
-
-def process_events(
-    answer: ProcessManagerHandleResponse, process: Key, correlation_id: str, next_sequence: int
-) -> EventBook:
-    """A process manager's own new events as one book, addressed, stamped and dated where it left that out."""
-    own = EventBook(cover=books.cover_of(process, correlation_id))
-    for book in answer.process_events:
-        own.pages += (clone(page) for page in book.pages)
-        if has_field(book, "snapshot"):
-            own.snapshot = book.snapshot
-    for number, page in enumerate(own.pages):
-        if not has_field(page.header, "sequence"):
-            page.header = PageHeader(sequence=next_sequence + number)
-        created(page)
-    return own
 
 
 def _seen(row: OutboxRow, pages: Sequence[StoredPage]) -> EventBook:
