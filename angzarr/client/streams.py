@@ -39,7 +39,8 @@ class CallStream:
         self._write: Callable[[], None] = getattr(protocol, "flush", protocol.connection.flush)
         self._limit = limit
         self._single = single
-        self._waiter: asyncio.Future[None] | None = None
+        self._whole: asyncio.Future[None] | None = None  # of who waits for all of the answer
+        self._waiters: list[asyncio.Future[None]] = []  # of who waits for less: one sends, one receives
         self._timer: asyncio.TimerHandle | None = None
         self._release: Callable[[], None] | None = None
         self._failure: ClientError | None = None
@@ -57,12 +58,13 @@ class CallStream:
         self.buffer = self.headers_received = self.trailers_received = self.window_updated = self
 
     def set(self) -> None:
-        """Headers, trailers or window came in, or the call is over: wake it, if that is what it waits for."""
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        if self.ended or self._failure is not None or self._wanted != _EVERYTHING:
-            waiter.set_result(None)
+        """Headers, trailers or window came in, or the call is over: wake those who may have waited for it."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        whole = self._whole
+        if whole is not None and not whole.done() and (self.ended or self._failure is not None):
+            whole.set_result(None)
 
     def add(self, data: bytes, ack_size: int) -> None:
         """Data came in: acknowledged at once while a message is incomplete, else when the next one is asked for."""
@@ -203,8 +205,10 @@ class CallStream:
             start += sent
             if not sent:
                 self.waits_for_window = True
-                await self._until(self._window_open)
-                self.waits_for_window = False
+                try:
+                    await self._until(self._window_open)
+                finally:
+                    self.waits_for_window = False
 
     def _send_some(self, data: bytes, start: int, end: bool) -> int:
         """Hand h2 what the windows allow; how much that was."""
@@ -240,11 +244,11 @@ class CallStream:
         while not self.ended:
             if self._failure is not None:
                 raise self._failure
-            self._waiter = self._loop.create_future()
+            self._whole = self._loop.create_future()
             try:
-                await self._waiter
+                await self._whole
             finally:
-                self._waiter = None
+                self._whole = None
 
     async def next_message(self) -> bytes | None:
         """The next message; None when the server has ended its side."""
@@ -316,11 +320,12 @@ class CallStream:
         while not ready():
             if self._failure is not None:
                 raise self._failure
-            self._waiter = self._loop.create_future()
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                self._waiters.remove(waiter)
 
     async def _until_event(self, event: asyncio.Event) -> None:
         """Wait for one of the connection's events, or for the end of the connection."""
