@@ -1,25 +1,13 @@
 """An application: the routers that run together behind one coordinator."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from angzarr.error_codes import codes, keys
 from angzarr.errors import BuildError
-from angzarr.router import (
-    CommandHandlerRouter,
-    ProcessManagerRouter,
-    ProjectorRouter,
-    Router,
-    SagaRouter,
-    UpcasterRouter,
-)
+from angzarr.router import AnyRouter, CommandHandlerRouter, Router
 
-AnyRouter: TypeAlias = (
-    CommandHandlerRouter | SagaRouter | ProcessManagerRouter | ProjectorRouter | UpcasterRouter
-)
 R = TypeVar("R", bound=AnyRouter)
-
-_KINDS = (CommandHandlerRouter, SagaRouter, ProcessManagerRouter, ProjectorRouter, UpcasterRouter)
 
 
 class App:
@@ -60,7 +48,7 @@ class App:
 
 
 def _require_built(router: object) -> None:
-    if isinstance(router, _KINDS):
+    if isinstance(router, AnyRouter):
         return
     remedy = "call .build() on it" if isinstance(router, Router) else "pass what Router(...).build() returns"
     raise BuildError(

@@ -9,13 +9,7 @@ from angzarr.messages.services import Service
 from angzarr.server.grpc_server import GrpcServer
 from angzarr.server.health import SERVING, HealthService
 from angzarr.server.options import ServerOptions
-from angzarr.server.reflection import ReflectionService
-
-_OUR_OWN = (
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-)
+from angzarr.server.reflection import OF_EVERY_SERVER, ReflectionService
 
 
 async def health_of(
@@ -42,7 +36,7 @@ async def server_for(
     """A server of the coordinator's services, with health and reflection, listening nowhere yet."""
     options = ServerOptions(max_message_bytes=config.max_message_bytes, grace=config.grace)
     names = [service.full_name for service, _ in services]
-    reflection = ReflectionService([*names, *_OUR_OWN])
+    reflection = ReflectionService([*names, *OF_EVERY_SERVER])
     return GrpcServer(
         served(services, config.max_details_bytes), background=[health, reflection], options=options
     )

@@ -98,13 +98,8 @@ class RouterGrpc(Generic[R]):
     async def _answer(self, operation: Awaitable[T]) -> T:
         try:
             return await operation
-        except grpclib.GRPCError as error:
-            raise self._status(error) from error
         except Exception as error:
-            raise self._status(error) from error
-
-    def _status(self, error: Exception) -> grpclib.GRPCError:
-        return status_of(error, expose_internal_errors=self.router.expose_internal_errors)
+            raise status_of(error, expose_internal_errors=self.router.expose_internal_errors) from error
 
 
 class CommandHandlerGrpc(RouterGrpc[CommandHandlerRouter]):

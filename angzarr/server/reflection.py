@@ -16,6 +16,13 @@ from angzarr._gen.grpc.reflection import v1, v1alpha
 from angzarr.codec import decode
 from angzarr.messages.descriptors import descriptor_files
 
+OF_EVERY_SERVER = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
+"""Full names of the services that servers of ours have beside what they are for."""
+
 
 class ReflectionService:
     """Server reflection, in the versions v1 and v1alpha.

@@ -18,7 +18,7 @@ from angzarr.server.handle import ServerHandle
 from angzarr.server.health import HealthService
 from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import Probe, TransportProbe, output_probes, probe_config_from_env
-from angzarr.server.reflection import ReflectionService
+from angzarr.server.reflection import OF_EVERY_SERVER, ReflectionService
 from angzarr.server.signals import StopSignals
 from angzarr.server.tls import tls_of_environment
 from angzarr.server.transport import transport_of_environment
@@ -27,13 +27,6 @@ log: BoundLogger = get_logger(__name__)
 
 NOTICE = 0.1
 """Seconds between NOT_SERVING and the end of listening, so that whoever checks health learns of it first."""
-
-
-_OF_OUR_OWN = (
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-)
 
 
 @overload
@@ -209,7 +202,7 @@ def build(
         raise InvalidArgumentError("there is nothing to serve: pass built routers, an App, or gRPC services")
     bare_names = [full.rpartition(".")[2] for full in full_names]
     health = HealthService(dict.fromkeys(["", *full_names, *bare_names, name]))
-    reflection = ReflectionService([*full_names, *_OF_OUR_OWN])
+    reflection = ReflectionService([*full_names, *OF_EVERY_SERVER])
     transport, signal = TransportProbe.new()
     return ServerHandle(
         server=GrpcServer(
