@@ -18,7 +18,7 @@ class CommandConfig:
     attempts: int = 10
     """How often a command is tried when another writer was first."""
 
-    cache_bytes: int = 64 * 1024 * 1024
+    cache_bytes: int = 32 * 1024 * 1024
     """Bytes of histories kept in memory, so that hot aggregates are not read again."""
 
     hot_states: int = 10_000

@@ -52,8 +52,8 @@ class StoreConfig:
     busy_timeout: float = 5.0
     """Seconds to wait for a lock held by another program, such as a backup."""
 
-    cache_kib: int = 16 * 1024
-    """KiB of page cache per connection."""
+    cache_kib: int = 8 * 1024
+    """KiB of page cache per connection, of which there is one for each reader and one that writes."""
 
 
 class SqliteStore:
