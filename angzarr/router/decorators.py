@@ -246,14 +246,14 @@ def rejected(source_domain: str, command: str) -> Callable[[F], F]:
     return _mark_method(REJECTED, (source_domain, command))
 
 
-def state_factory(method: F) -> F:
+def state_factory(fn: F) -> F:
     """Let a method ``(self)`` make the fresh state, in place of the state class's constructor. Used bare.
 
     Raises:
         TypeError: the method is ``async def``, or carries a decorator of this family already.
     """
     mark: Callable[[F], F] = _mark_method(STATE_FACTORY, True, sync_only=True)
-    return mark(method)
+    return mark(fn)
 
 
 def upcasts(from_type: type[M], to_type: type[N]) -> HandlesDecorator[M]:
