@@ -92,12 +92,14 @@ class ApplicationMachine(BrieflyShrunk):
     Attributes:
         app: the application, set on the subclass.
         letters_allowed: whether dead letters are no failure.
+        commands_depend: whether some commands are made from states.
         coordinator: the coordinator that runs now.
         rejections: codes with which commands of this run were rejected so far.
     """
 
     app: ClassVar[App]
     letters_allowed: ClassVar[bool] = False
+    commands_depend: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,11 +142,14 @@ class ApplicationMachine(BrieflyShrunk):
             AssertionError: the handler crashed, or something ended among the dead letters.
             SettleTimeout: something is never done.
         """
-        if not self.goes_on(f"{domain}/{root.hex()} {correlation_id} {source_of(command)}"):
+        self._is_wanted = self.goes_on(f"{domain}/{root.hex()} {correlation_id} {source_of(command)}")
+        if not self._is_wanted and not self.commands_depend:
             return
         try:
             self._portal.call(self._tell, domain, root, command, correlation_id)
         except Exception as error:
+            if not self._is_wanted:
+                return
             self.has_failed()
             error.add_note(self.story())
             raise
@@ -274,7 +279,8 @@ def application_machine(
         rules["inject"] = _fault_rule(faults)
     if restarts:
         rules["restart"] = _restart_rule()
-    body = {"app": app, "letters_allowed": letters_allowed, **rules}
+    depends = any(not isinstance(own, st.SearchStrategy) for own in (commands or {}).values())
+    body = {"app": app, "letters_allowed": letters_allowed, "commands_depend": depends, **rules}
     machine: type[ApplicationMachine] = type("ApplicationMachine", (ApplicationMachine,), body)
     machine.TestCase.settings = settings(
         max_examples=max_examples or settings().max_examples,
