@@ -34,6 +34,7 @@ class _Search:
         self.of = of
         self.patience: Patience | None = None
         self.failing: set[tuple[str, ...]] = set()
+        self.known: dict[tuple[object, ...], AnyValue] = {}
 
     def knows(self, steps: tuple[str, ...]) -> bool:
         """Whether steps begin an example that is known to fail."""
