@@ -13,7 +13,7 @@ from angzarr.testing.laws import BoundLaw, laws_of
 from angzarr.testing.report import history_lines
 from tests.testing.planted_too import MISRULES, MORE_BUGS
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
