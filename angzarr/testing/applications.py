@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from grpclib.const import Status
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import initialize, rule
 
 from angzarr.app import App
 from angzarr.coordinator import EmbeddedCoordinator
@@ -248,7 +248,7 @@ def application_machine(
         TestPoker = PokerMachine.TestCase
 
     Rules are every command of every command handler, for two aggregates of each domain and two correlation ids;
-    faults to come; and a restart of the coordinator. After each command everything it caused is waited for.
+    faults to come, some from the beginning; and a restart of the coordinator. After each command everything it caused is waited for.
 
     Args:
         app: the application.
@@ -276,7 +276,8 @@ def application_machine(
     if not rules:
         raise InvalidArgumentError(f"{app!r} handles no commands; application_machine() needs some to send")
     if len(set(faults) - {"none"}) > 0:
-        rules["inject"] = _fault_rule(faults)
+        rules["begin"] = initialize(plan=st.lists(st.sampled_from(faults), max_size=4))(_inject)
+        rules["inject"] = rule(plan=st.lists(st.sampled_from(faults), min_size=1, max_size=4))(_inject)
     if restarts:
         rules["restart"] = _restart_rule()
     depends = any(not isinstance(own, st.SearchStrategy) for own in (commands or {}).values())
@@ -321,13 +322,9 @@ def _drawing_teller(domain: str, own: Callable[[AnyValue], AnyValue]) -> Callabl
     return tell
 
 
-def _fault_rule(faults: Sequence[str]) -> Callable[..., None]:
-    @rule(plan=st.lists(st.sampled_from(faults), min_size=1, max_size=4))
-    def inject(self: ApplicationMachine, plan: list[str]) -> None:
-        if self.goes_on(f"inject {plan}"):
-            self._plan.extend(plan)
-
-    return inject
+def _inject(self: ApplicationMachine, plan: list[str]) -> None:
+    if self.goes_on(f"inject {plan}"):
+        self._plan.extend(plan)
 
 
 def _restart_rule() -> Callable[..., None]:

@@ -44,6 +44,11 @@ DOMAINS: dict[str, Callable[[], AnyRouter]] = {
 
 
 @pytest.fixture(autouse=True)
+def nothing_blocks_the_loop() -> None:
+    """Users' handlers may: those over sqlite do. Replaces the suite's fixture of this name."""
+
+
+@pytest.fixture(autouse=True)
 def other_examples_each_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Also where hypothesis is told to be deterministic, as it is under CI."""
     before = settings.get_current_profile_name()
