@@ -248,7 +248,8 @@ def application_machine(
         TestPoker = PokerMachine.TestCase
 
     Rules are every command of every command handler, for two aggregates of each domain and two correlation ids;
-    faults to come, some from the beginning; and a restart of the coordinator. After each command everything it caused is waited for.
+    faults to come, some from the beginning; and a restart of the coordinator. After each command everything it
+    caused is waited for.
 
     Args:
         app: the application.
