@@ -151,10 +151,10 @@ class World:
                 self._value(f"{path}.{name}", held, depth + 1)
 
     def _database(self, connection: sqlite3.Connection) -> None:
-        saved = sqlite3.connect(":memory:", check_same_thread=False)
-        self._keep.append(saved)
         try:
-            connection.backup(saved)
+            with contextlib.closing(sqlite3.connect(":memory:")) as copy:
+                connection.backup(copy)
+                saved = copy.serialize()
         except sqlite3.Error:  # another thread's, closed, or in the middle of something
             return
         self._undo.append(lambda: _refill_database(connection, saved))
@@ -188,7 +188,8 @@ def _refill(container: AnyValue, saved: AnyValue) -> None:
         container.extend(saved)
 
 
-def _refill_database(connection: sqlite3.Connection, saved: sqlite3.Connection) -> None:
-    with contextlib.suppress(sqlite3.Error):
+def _refill_database(connection: sqlite3.Connection, saved: bytes) -> None:
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(":memory:")) as copy:
+        copy.deserialize(saved)
         connection.rollback()
-        saved.backup(connection)
+        copy.backup(connection)

@@ -1,6 +1,9 @@
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any as AnyValue
+
+import pytest
 
 from angzarr.router import Router, handles, projector
 from angzarr.testing.subject import subjects_of
@@ -26,23 +29,24 @@ class Totals:
         self.database.execute("INSERT INTO totals VALUES (?)", (event.amount,))
 
 
-def database() -> sqlite3.Connection:
-    made = sqlite3.connect(":memory:")
-    made.execute("CREATE TABLE totals (amount INTEGER)")
-    made.commit()
-    return made
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as made:
+        made.execute("CREATE TABLE totals (amount INTEGER)")
+        made.commit()
+        yield made
 
 
-def test_what_a_class_keeps_is_put_back() -> None:
-    totals = Totals(database())
+def test_what_a_class_keeps_is_put_back(database: sqlite3.Connection) -> None:
+    totals = Totals(database)
     world = world_of(lambda: totals, Totals)
     totals.deposited(Deposited(amount=5))
     world.restore()
     assert Totals.seen == []
 
 
-def test_the_rows_of_a_database_are_put_back() -> None:
-    totals = Totals(database())
+def test_the_rows_of_a_database_are_put_back(database: sqlite3.Connection) -> None:
+    totals = Totals(database)
     world = world_of(lambda: totals, Totals)
     totals.deposited(Deposited(amount=5))
     totals.database.commit()
@@ -50,8 +54,17 @@ def test_the_rows_of_a_database_are_put_back() -> None:
     assert totals.database.execute("SELECT count(*) FROM totals").fetchone() == (0,)
 
 
-def test_what_was_added_is_told_with_its_place() -> None:
-    totals = Totals(database())
+def test_the_tables_of_a_database_that_had_none_are_put_back() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        world = world_of(lambda: Totals(empty), Totals)
+        empty.execute("CREATE TABLE totals (amount INTEGER)")
+        empty.commit()
+        world.restore()
+        assert empty.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_what_was_added_is_told_with_its_place(database: sqlite3.Connection) -> None:
+    totals = Totals(database)
     world = world_of(lambda: totals, Totals)
     before = world.kept()
     Totals.seen.append(7)
