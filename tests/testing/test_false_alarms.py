@@ -1,4 +1,4 @@
-"""A correct domain gives no alarm: laws and machines over many kinds of domain, never twice with the same examples."""
+"""A correct domain gives no alarm: laws and machines over many kinds of domain."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def nothing_blocks_the_loop() -> None:
     """Users' handlers may: those over sqlite do. Replaces the suite's fixture of this name."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def other_examples_each_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Also where hypothesis is told to be deterministic, as it is under CI."""
     before = settings.get_current_profile_name()
@@ -74,6 +74,7 @@ def test_a_correct_domain_gives_no_alarm(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("other_examples_each_time")
 @pytest.mark.parametrize("round_", range(10))
 @pytest.mark.parametrize("name", DOMAINS)
 def test_a_correct_domain_gives_no_alarm_in_ten_runs(name: str, round_: int) -> None:
