@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from betterproto import PLACEHOLDER, Message
+from betterproto import PLACEHOLDER
 
 from angzarr.codec.attributes import mark_if_contentless
 from angzarr.codec.fields import Field
-from angzarr.codec.layout import GROUPS, ON_WIRE, UNKNOWN
 from angzarr.codec.source import Source
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ __all__ = ["compile_constructor"]
 def compile_constructor(schema: "Schema") -> Callable[..., None]:
     """An ``__init__`` that stores what it is given and nothing else; of a oneof's members the last one counts."""
     # no field has a name that begins with an underscore and ends with two
-    globals_ = {"_unset__": PLACEHOLDER, "_mark__": mark_if_contentless, "_forget__": _forget}
+    globals_ = {"_unset__": PLACEHOLDER, "_mark__": mark_if_contentless}
     names = [field.name for field in dataclasses.fields(cast("Any", schema.cls))]
     source = Source("__init__", globals_)
     parameters = "".join(f", {name}={_default(schema, name)}" for name in names)
@@ -32,8 +31,8 @@ def compile_constructor(schema: "Schema") -> Callable[..., None]:
             with source.block(f"if {name} is not {_default(schema, name)}:"):
                 _write_store(source, schema.by_name[name], earlier, native)
             earlier.add(name)
-        if "__post_init__" in vars(schema.cls):  # a deprecated class warns there; betterproto's notes follow
-            source("_self__.__post_init__()", f"_forget__(_self__, {(ON_WIRE, UNKNOWN, GROUPS)!r})")
+        if "__post_init__" in vars(schema.cls):  # a deprecated class warns there
+            source("_self__.__post_init__()")
     constructor = source.compile(f"{schema.cls.__name__} constructor")
     constructor.__qualname__ = f"{schema.cls.__qualname__}.__init__"
     constructor.__module__ = schema.cls.__module__
@@ -50,11 +49,6 @@ def _write_store(source: Source, field: Field, earlier: set[str], native: bool) 
     source(f"_values__[{field.name!r}] = {field.name}")
     if field.contentless:
         source(f"_mark__({field.name})")
-
-
-def _forget(message: Message, keys: tuple[str, ...]) -> None:
-    for key in keys:
-        message.__dict__.pop(key, None)
 
 
 def _default(schema: "Schema", name: str) -> str:

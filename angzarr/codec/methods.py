@@ -11,7 +11,8 @@ from betterproto import PLACEHOLDER, SIZE_DELIMITED, Message
 
 from angzarr.codec.attributes import default_factory
 from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP
-from angzarr.codec.layout import MARK, set_dict
+from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN, set_dict
+from angzarr.codec.plain import given
 from angzarr.codec.wellknown import resolve_or_keep
 from angzarr.codec.wire import MAX_DEPTH, write_varint
 
@@ -24,9 +25,10 @@ __all__ = ["clone_of", "install_methods"]
 def install_methods(schema: "Schema", prepare_now: Callable[[type[Message]], None]) -> None:
     """Replace the methods of betterproto.Message in a class that go to the bytes or to its way of storing."""
     cls: Any = schema.cls
-    for method in (*_storage_methods(schema, prepare_now), *_wire_methods(schema), *_copying_methods(schema)):
+    for method in (*_storage_methods(schema), *_wire_methods(schema), *_copying_methods(schema)):
         if method.__name__ not in vars(cls):
             setattr(cls, method.__name__, method)
+    cls.__post_init__ = _post_init(schema, prepare_now, vars(cls).get("__post_init__"))
     cls._Message__raw_get = _raw_getter(schema)
     cls.FromString = classmethod(_from_string(schema))
 
@@ -47,19 +49,24 @@ def _raw_getter(schema: "Schema") -> Callable[[Any, str], Any]:
     return raw_get
 
 
-def _storage_methods(
-    schema: "Schema", prepare_now: Callable[[type[Message]], None]
-) -> tuple[Callable[..., Any], ...]:
-    defaults = {field.name: default_factory(field) for field in schema.fields}
-    messages = {f.name for f in schema.fields if f.singular and f.element.kind == MESSAGE}
-
+def _post_init(
+    schema: "Schema", prepare_now: Callable[[type[Message]], None], declared: Callable[[Any], None] | None
+) -> Callable[[Any], None]:
     def __post_init__(self: Any) -> None:
-        """Called by the constructor of a subclass that is a dataclass of its own."""
-        values = self.__dict__
-        for name in [name for name, value in values.items() if value is PLACEHOLDER]:
-            del values[name]
+        """Called by a constructor of betterproto's: of a subclass, or one that was under way in another thread."""
+        if declared is not None:  # a deprecated class warns there; betterproto's notes follow
+            declared(self)
+        values = {key: value for key, value in self.__dict__.items() if key not in (ON_WIRE, UNKNOWN, GROUPS)}
+        set_dict(self, given(schema, values))
         if type(self) is not schema.cls:
             prepare_now(type(self))
+
+    return __post_init__
+
+
+def _storage_methods(schema: "Schema") -> tuple[Callable[..., Any], ...]:
+    defaults = {field.name: default_factory(field) for field in schema.fields}
+    messages = {f.name for f in schema.fields if f.singular and f.element.kind == MESSAGE}
 
     def __eq__(self: Any, other: Any) -> bool:
         if type(self) is not type(other):
@@ -91,7 +98,7 @@ def _storage_methods(
     def _get_field_default(self: Any, field_name: str) -> Any:
         return defaults[field_name]()
 
-    return __post_init__, __eq__, __bool__, is_set, _get_field_default
+    return __eq__, __bool__, is_set, _get_field_default
 
 
 def _equal(mine: Any, theirs: Any, default: Callable[[], Any]) -> bool:

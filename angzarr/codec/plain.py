@@ -15,7 +15,7 @@ from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["complete", "reduced"]
+__all__ = ["brought_over", "complete", "given", "reduced"]
 
 
 def reduced(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +34,30 @@ def reduced(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
             continue
         out[field.name] = value
     return out
+
+
+def given(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
+    """What a constructor was given, before betterproto has noted anything; of a oneof's members the last one."""
+    chosen: dict[str, str] = {}
+    out = {
+        key: value
+        for key, value in values.items()
+        if key not in schema.by_name and value is not betterproto.PLACEHOLDER
+    }
+    for field in schema.fields:
+        value = values.get(field.name, betterproto.PLACEHOLDER)
+        if value is betterproto.PLACEHOLDER or (value is None and field.optional):
+            continue
+        if field.group:
+            out.pop(chosen.get(field.group, ""), None)
+            chosen[field.group] = field.name
+        out[field.name] = value
+    return out
+
+
+def brought_over(schema: "Schema", values: dict[str, Any]) -> dict[str, Any]:
+    """What a message of a class that is being prepared keeps, however far its making has come."""
+    return reduced(schema, values) if GROUPS in values else given(schema, values)
 
 
 def _only_read(field: Field, value: Any) -> bool:

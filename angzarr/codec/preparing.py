@@ -2,11 +2,14 @@
 
 import functools
 import gc
+import sys
 from itertools import chain
+from types import FrameType
 from typing import Any
 
 from betterproto import Message
 
+from angzarr.codec import plain
 from angzarr.codec.attributes import install_attributes
 from angzarr.codec.constructor import compile_constructor
 from angzarr.codec.fields import MESSAGE
@@ -76,11 +79,25 @@ def _finish(schema: Schema) -> None:
             _bring_over(schema)
         install_attributes(schema, schema_of)
         schema.cls.__init__ = constructor  # type: ignore[method-assign]
-        if used:  # those that another thread has made meanwhile
+        if used or _was_used(schema) or _is_constructing():  # what another thread has made, or is making
             _bring_over(schema)
+        schema.settled = True
         for field in schema.fields:
             if field.element.kind == MESSAGE:
                 prepare(field.element.message_class)
+
+
+def _is_constructing() -> bool:
+    """Whether a thread is in betterproto's part of a constructor, which leaves its trace in the class only there."""
+    return any(_is_within(Message.__post_init__, frame) for frame in sys._current_frames().values())
+
+
+def _is_within(function: Any, frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is function.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _bring_over(schema: Schema) -> None:
@@ -88,7 +105,7 @@ def _bring_over(schema: Schema) -> None:
     for message in _instances(schema.cls):
         if type(message) is schema.cls:
             values = message.__dict__
-            kept = schema.present_values(values)
+            kept = plain.brought_over(schema, values)
             for key in [key for key in values if key not in kept]:
                 del values[key]
             values.update(kept)

@@ -47,12 +47,14 @@ class Schema:
     Attributes:
         cls: the class.
         prepared: whether its messages keep only present fields (``angzarr.codec.prepare``).
+        settled: whether besides all messages that existed then have been brought over to that.
         preparation: what is still to be done to prepare it, when it has been asked for.
     """
 
     def __init__(self, cls: type[Message]) -> None:
         self.cls = cls
         self.prepared = False
+        self.settled = False
         self.preparation: Callable[[], None] | None = None
 
     @_computed
@@ -146,7 +148,11 @@ class Schema:
 
     def present_values(self, values: dict[str, Any]) -> dict[str, Any]:
         """A message's ``__dict__`` without what is not present, apart from sub-messages that were only read."""
-        return plain.reduced(self, values) if GROUPS in values else values
+        return plain.reduced(self, values) if self._is_plain(values) else values
+
+    def _is_plain(self, values: dict[str, Any]) -> bool:
+        """Whether the values are kept betterproto's way; what a late constructor of its notes later says nothing."""
+        return GROUPS in values and not self.settled
 
     def has_content(self, values: dict[str, Any]) -> bool:
         """Whether anything was set or put into the message with this ``__dict__``."""
@@ -157,7 +163,8 @@ class Schema:
 
     def is_present(self, values: dict[str, Any]) -> bool:
         """Whether a sub-message with this ``__dict__`` is more than read."""
-        return values.get(ON_WIRE if GROUPS in values else MARK) is not False or self.has_content(values)
+        mark = values.get(ON_WIRE if self._is_plain(values) else MARK)
+        return mark is not False or self.has_content(values)
 
 
 def _content_test(field: Field) -> Callable[[Any], bool]:
@@ -173,10 +180,9 @@ def _is_value(value: Any) -> bool:
 def _is_present_message(value: Any) -> bool:
     if value is None:
         return False
-    values = getattr(value, "__dict__", {})  # what is no message, the serialiser will refuse
-    if values.get(ON_WIRE if GROUPS in values else MARK) is not False:
+    if not isinstance(value, Message):  # the serialiser will refuse it
         return True
-    return schema_of(type(value)).has_content(values)
+    return schema_of(type(value)).is_present(value.__dict__)
 
 
 def schema_of(cls: Any) -> Schema:

@@ -413,6 +413,45 @@ def test_first_use_from_many_threads_at_once() -> None:
     assert failures == []
 
 
+@pytest.mark.parametrize("place", ["before the notes", "before the trace", "within the notes"])
+def test_a_message_whose_constructor_is_under_way_in_another_thread_is_brought_over(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kitchen = load_kitchen()
+    reached, prepared = threading.Event(), threading.Event()
+
+    def held(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wait(*args: Any) -> Any:
+            if threading.current_thread() is thread and not reached.is_set():
+                reached.set()
+                prepared.wait()
+            return function(*args)
+
+        return wait
+
+    class Meta(betterproto.ProtoClassMetadata):
+        __init__ = held(betterproto.ProtoClassMetadata.__init__)
+
+    made: list[Any] = []
+    thread = threading.Thread(target=lambda: made.append(kitchen.Outer(from_="f", int="i")))
+    if place == "before the notes":
+        monkeypatch.setattr(kitchen.Outer, "__setattr__", held(kitchen.Outer.__setattr__))
+    elif place == "before the trace":
+        monkeypatch.setattr(betterproto, "ProtoClassMetadata", Meta)
+    else:
+        monkeypatch.setattr(kitchen.Outer, "_Message__raw_get", held(kitchen.Outer._Message__raw_get))
+    thread.start()
+    reached.wait()
+    codec.prepare(kitchen.Outer)
+    kitchen.Outer()
+    prepared.set()
+    thread.join()
+    (message,) = made
+    assert codec.encode(message) == b"\x2a\x01f\x3a\x01i"
+    message.inner.depth = 0
+    assert (message.class_, codec.encode(message)) == (0, b"\x0a\x00\x2a\x01f\x3a\x01i")
+
+
 def test_preparing_a_used_class_leaves_what_other_threads_are_building_alone() -> None:
     """A tuple that holds the class and is still being built must not be held from elsewhere: CPython resizes it."""
     kitchens = [load_kitchen() for _ in range(60)]
