@@ -14,14 +14,14 @@ from betterproto import PLACEHOLDER, Message
 
 from angzarr.codec import scalars, wellknown
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Field
-from angzarr.codec.layout import GROUPS, MARK, ON_WIRE
+from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN
 from angzarr.codec.readers import SchemaOf
 from angzarr.errors import DecodeError
 
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["default_factory", "install_attributes"]
+__all__ = ["attributes_of", "default_factory"]
 
 _set_dict = Message.__dict__["__dict__"].__set__
 
@@ -176,17 +176,16 @@ class _Present:
         instance.__dict__[MARK] = value
 
 
-def install_attributes(schema: "Schema", schema_of: SchemaOf) -> None:
-    """Put descriptors, constructor and oneof rules into the class."""
-    cls: Any = schema.cls
-    for field in schema.fields:
-        setattr(cls, field.name, _class_attribute(field, schema_of))
-    setattr(cls, ON_WIRE, _Present(schema))
-    setattr(cls, GROUPS, _Groups(schema))
-    cls._unknown_fields = b""
-    cls.__getattribute__ = object.__getattribute__
+def attributes_of(schema: "Schema", schema_of: SchemaOf) -> dict[str, Any]:
+    """The descriptors and the oneof rules of a prepared class."""
     ruled = {field.name: field.siblings for field in schema.fields if field.group or field.contentless}
-    cls.__setattr__ = _ruled_setter(ruled) if ruled else object.__setattr__
+    return {field.name: _class_attribute(field, schema_of) for field in schema.fields} | {
+        ON_WIRE: _Present(schema),
+        GROUPS: _Groups(schema),
+        UNKNOWN: b"",
+        "__getattribute__": object.__getattribute__,
+        "__setattr__": _ruled_setter(ruled) if ruled else object.__setattr__,
+    }
 
 
 def _class_attribute(field: Field, schema_of: SchemaOf) -> Any:

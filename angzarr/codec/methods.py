@@ -19,18 +19,18 @@ from angzarr.codec.wire import MAX_DEPTH, write_varint
 if TYPE_CHECKING:
     from angzarr.codec.schema import Schema
 
-__all__ = ["clone_of", "install_methods"]
+__all__ = ["clone_of", "methods_of"]
 
 
-def install_methods(schema: "Schema", prepare_now: Callable[[type[Message]], None]) -> None:
-    """Replace the methods of betterproto.Message in a class that go to the bytes or to its way of storing."""
-    cls: Any = schema.cls
-    for method in (*_storage_methods(schema), *_wire_methods(schema), *_copying_methods(schema)):
-        if method.__name__ not in vars(cls):
-            setattr(cls, method.__name__, method)
-    cls.__post_init__ = _post_init(schema, prepare_now, vars(cls).get("__post_init__"))
-    cls._Message__raw_get = _raw_getter(schema)
-    cls.FromString = classmethod(_from_string(schema))
+def methods_of(schema: "Schema", prepare_now: Callable[[type[Message]], None]) -> dict[str, Any]:
+    """What replaces the methods of betterproto.Message that go to the bytes or to its way of storing."""
+    own = vars(schema.cls)
+    methods = (*_storage_methods(schema), *_wire_methods(schema), *_copying_methods(schema))
+    return {method.__name__: method for method in methods if method.__name__ not in own} | {
+        "__post_init__": _post_init(schema, prepare_now, own.get("__post_init__")),
+        "_Message__raw_get": _raw_getter(schema),
+        "FromString": classmethod(_from_string(schema)),
+    }
 
 
 def _raw_getter(schema: "Schema") -> Callable[[Any, str], Any]:
@@ -56,8 +56,10 @@ def _post_init(
         """Called by a constructor of betterproto's: of a subclass, or one that was under way in another thread."""
         if declared is not None:  # a deprecated class warns there; betterproto's notes follow
             declared(self)
-        values = {key: value for key, value in self.__dict__.items() if key not in (ON_WIRE, UNKNOWN, GROUPS)}
-        set_dict(self, given(schema, values))
+        values = given(schema, dict(self.__dict__))
+        for key in (ON_WIRE, UNKNOWN, GROUPS):
+            values.pop(key, None)
+        set_dict(self, values)
         if type(self) is not schema.cls:
             prepare_now(type(self))
 

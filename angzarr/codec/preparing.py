@@ -2,18 +2,21 @@
 
 import functools
 import gc
+import re
 import sys
-from itertools import chain
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain, repeat
 from types import FrameType
 from typing import Any
 
 from betterproto import Message
 
 from angzarr.codec import plain
-from angzarr.codec.attributes import install_attributes
+from angzarr.codec.attributes import attributes_of
 from angzarr.codec.constructor import compile_constructor
 from angzarr.codec.fields import MESSAGE
-from angzarr.codec.methods import install_methods
+from angzarr.codec.methods import methods_of
 from angzarr.codec.schema import LOCK, Schema, schema_of
 
 __all__ = ["prepare"]
@@ -28,7 +31,7 @@ def prepare(cls: type[Message]) -> None:
     Besides, ``Class.field`` of a scalar is its default in place of betterproto's placeholder.
 
     The work is done when the class is first used, and includes the classes of its sub-messages. Messages of
-    the class that exist already are brought over.
+    the class that exist already are brought over; no other thread may be at work on them meanwhile.
     """
     schema = schema_of(cls)
     with LOCK:
@@ -59,6 +62,19 @@ def _finish_on_first_use(schema: Schema) -> None:
         cls.__init__(self, *args, **kwargs)
 
     cls.__init__ = __init__
+    for mentioned in _mentioned(cls):
+        prepare(mentioned)
+
+
+def _mentioned(cls: type) -> Iterator[type[Message]]:
+    """The message classes that the annotations of a class name, as far as they exist already."""
+    names = vars(sys.modules[cls.__module__])
+    for annotation in vars(cls).get("__annotations__", {}).values():
+        for word in re.findall(r"[\w.]+", str(annotation)):
+            first, *others = word.split(".")
+            found = functools.reduce(lambda value, name: getattr(value, name, None), others, names.get(first))
+            if isinstance(found, type) and issubclass(found, Message) and found is not Message:
+                yield found
 
 
 def _prepare_now(cls: type[Message]) -> None:
@@ -74,17 +90,21 @@ def _finish(schema: Schema) -> None:
         constructor = compile_constructor(schema)
         schema.prepared, schema.preparation = True, None
         schema.recompile()
-        install_methods(schema, _prepare_now)
-        if used:
-            _bring_over(schema)
-        install_attributes(schema, schema_of)
-        schema.cls.__init__ = constructor  # type: ignore[method-assign]
+        _install(
+            schema.cls,
+            methods_of(schema, _prepare_now) | attributes_of(schema, schema_of) | {"__init__": constructor},
+        )
         if used or _was_used(schema) or _is_constructing():  # what another thread has made, or is making
             _bring_over(schema)
         schema.settled = True
         for field in schema.fields:
             if field.element.kind == MESSAGE:
                 prepare(field.element.message_class)
+
+
+def _install(cls: type, attributes: dict[str, Any]) -> None:
+    """Set attributes of a class in one call that runs no bytecode, so that no thread sees some of them only."""
+    deque(map(setattr, repeat(cls), attributes.keys(), attributes.values()), maxlen=0)
 
 
 def _is_constructing() -> bool:
@@ -105,8 +125,8 @@ def _bring_over(schema: Schema) -> None:
     for message in _instances(schema.cls):
         if type(message) is schema.cls:
             values = message.__dict__
-            kept = plain.brought_over(schema, values)
-            for key in [key for key in values if key not in kept]:
+            kept = plain.brought_over(schema, dict(values))
+            for key in [key for key in list(values) if key not in kept]:
                 del values[key]
             values.update(kept)
 
