@@ -151,6 +151,10 @@ class _Groups:
         if instance is None:
             raise AttributeError(GROUPS)
         values = instance.__dict__
+        if (
+            ON_WIRE in values and GROUPS not in values
+        ):  # betterproto's constructor is at work, in another thread
+            raise AttributeError(GROUPS)
         return {
             group: next((name for name in members if name in values), None)
             for group, members in self._schema.groups.items()

@@ -86,15 +86,15 @@ def _finish(schema: Schema) -> None:
     with LOCK:
         if schema.prepared:
             return
+        post_init = schema.cls.__post_init__
         used = _was_used(schema)
         constructor = compile_constructor(schema)
-        schema.prepared, schema.preparation = True, None
+        methods = methods_of(schema, _prepare_now)
+        _install(schema, methods | attributes_of(schema, schema_of) | {"__init__": constructor})
         schema.recompile()
-        _install(
-            schema.cls,
-            methods_of(schema, _prepare_now) | attributes_of(schema, schema_of) | {"__init__": constructor},
-        )
-        if used or _was_used(schema) or _is_constructing():  # what another thread has made, or is making
+        if (
+            used or _was_used(schema) or _is_constructing(post_init)
+        ):  # what another thread has made, or is making
             _bring_over(schema)
         schema.settled = True
         for field in schema.fields:
@@ -102,14 +102,19 @@ def _finish(schema: Schema) -> None:
                 prepare(field.element.message_class)
 
 
-def _install(cls: type, attributes: dict[str, Any]) -> None:
-    """Set attributes of a class in one call that runs no bytecode, so that no thread sees some of them only."""
-    deque(map(setattr, repeat(cls), attributes.keys(), attributes.values()), maxlen=0)
+def _install(schema: Schema, attributes: dict[str, Any]) -> None:
+    """Set the attributes of a class, and that it is prepared.
+
+    In one call that runs no bytecode: no other thread sees some of it only.
+    """
+    owners = chain(repeat(schema.cls, len(attributes)), repeat(schema))
+    values = attributes | {"prepared": True, "preparation": None}
+    deque(map(setattr, owners, values.keys(), values.values()), maxlen=0)
 
 
-def _is_constructing() -> bool:
-    """Whether a thread is in betterproto's part of a constructor, which leaves its trace in the class only there."""
-    return any(_is_within(Message.__post_init__, frame) for frame in sys._current_frames().values())
+def _is_constructing(post_init: Any) -> bool:
+    """Whether a thread is in the last part of a constructor, where betterproto leaves its trace in the class."""
+    return any(_is_within(post_init, frame) for frame in sys._current_frames().values())
 
 
 def _is_within(function: Any, frame: FrameType | None) -> bool:

@@ -132,8 +132,9 @@ class Schema:
 
     def complete_preparation(self) -> None:
         """Do what ``prepare`` has left for the first use."""
-        if self.preparation is not None:
-            self.preparation()
+        preparation = self.preparation
+        if preparation is not None:
+            preparation()
 
     def new(self) -> Any:
         """An empty message of a class that is to be prepared, made without its constructor."""

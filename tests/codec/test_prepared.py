@@ -8,6 +8,7 @@ import math
 import pickle
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
@@ -17,6 +18,8 @@ import betterproto
 import pytest
 
 from angzarr import codec
+from angzarr.codec import attributes, preparing
+from angzarr.codec.schema import LOCK
 from tests.codec.oracle import load_kitchen
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -450,6 +453,98 @@ def test_a_message_whose_constructor_is_under_way_in_another_thread_is_brought_o
     assert codec.encode(message) == b"\x2a\x01f\x3a\x01i"
     message.inner.depth = 0
     assert (message.class_, codec.encode(message)) == (0, b"\x0a\x00\x2a\x01f\x3a\x01i")
+
+
+def test_a_oneof_chosen_before_its_class_was_prepared_outlives_the_rest_of_the_constructor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kitchen = load_kitchen()
+    reached, prepared = threading.Event(), threading.Event()
+    read = kitchen.Choice.__getattribute__
+
+    def wait(self: Any, name: str) -> Any:
+        values = object.__getattribute__(self, "__dict__")
+        if threading.current_thread() is thread and "number" in values and not reached.is_set():
+            reached.set()
+            prepared.wait()
+        return read(self, name)
+
+    monkeypatch.setattr(kitchen.Choice, "__getattribute__", wait)
+    made: list[Any] = []
+    thread = threading.Thread(target=lambda: made.append(kitchen.Choice(number=5)))
+    thread.start()
+    reached.wait()
+    codec.prepare(kitchen.Choice)
+    kitchen.Choice()
+    prepared.set()
+    thread.join()
+    assert codec.encode(made[0]) == b"\x10\x05"
+
+
+@pytest.mark.filterwarnings("ignore:Old is deprecated")
+def test_a_message_that_is_warning_of_itself_in_another_thread_is_brought_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kitchen = load_kitchen()
+    reached, prepared = threading.Event(), threading.Event()
+    warn = warnings.warn
+
+    def wait(*args: Any, **kwargs: Any) -> None:
+        if threading.current_thread() is thread:
+            reached.set()
+            prepared.wait()
+        warn(*args, **kwargs)
+
+    monkeypatch.setattr(warnings, "warn", wait)
+    made: list[Any] = []
+    thread = threading.Thread(target=lambda: made.append(kitchen.Old()))
+    thread.start()
+    reached.wait()
+    codec.prepare(kitchen.Old)
+    kitchen.Old()
+    prepared.set()
+    thread.join()
+    assert (made[0].value, codec.encode(made[0])) == (0, b"")
+
+
+def test_a_sub_message_read_while_another_thread_prepares_its_class_is_a_prepared_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kitchen = load_kitchen()
+    codec.prepare(kitchen.Outer)
+    message = kitchen.Outer()
+    gone_on = threading.Event()
+    failures: list[BaseException] = []
+
+    class Lock:
+        def __enter__(self) -> None:
+            if threading.current_thread() is thread:
+                gone_on.set()
+            LOCK.acquire()
+
+        def __exit__(self, *args: object) -> None:
+            LOCK.release()
+
+    def read() -> None:
+        try:
+            assert message.inner.depth == 0
+        except BaseException as error:
+            failures.append(error)
+        gone_on.set()
+
+    def attributes_of(*args: Any) -> Any:
+        if not gone_on.is_set():
+            thread.start()
+            gone_on.wait()
+        return attributes.attributes_of(*args)
+
+    thread = threading.Thread(target=read)
+    monkeypatch.setattr(preparing, "LOCK", Lock())
+    monkeypatch.setattr(preparing, "attributes_of", attributes_of)
+    kitchen.OuterInner()
+    thread.join()
+    assert failures == []
+    assert codec.encode(message) == b""
 
 
 def test_preparing_a_used_class_leaves_what_other_threads_are_building_alone() -> None:
