@@ -151,9 +151,8 @@ class _Groups:
         if instance is None:
             raise AttributeError(GROUPS)
         values = instance.__dict__
-        if (
-            ON_WIRE in values and GROUPS not in values
-        ):  # betterproto's constructor is at work, in another thread
+        # betterproto's constructor is at work, in another thread
+        if ON_WIRE in values and GROUPS not in values:
             raise AttributeError(GROUPS)
         return {
             group: next((name for name in members if name in values), None)
