@@ -8,10 +8,10 @@
         ...
         await server.drain(grace=5.0)                       # or leave the block: drains with options.grace
 
-Draining, in order: stop listening and remove socket files; refuse new calls with REFUSED_STREAM, which says that
-they were not executed; let calls in flight finish within the grace period, then answer them UNAVAILABLE; GOAWAY to
-each connection once it is idle; wait for the clients to hang up, at most until the grace period ends. Nothing that a
-client does or omits makes it take longer.
+Draining, in order: health says NOT_SERVING; stop listening and remove socket files; refuse new calls with
+REFUSED_STREAM, which says that they were not executed; let calls in flight finish within the grace period, then answer
+them UNAVAILABLE; GOAWAY to each connection once it is idle; wait for the clients to hang up, at most until the grace
+period ends. Nothing that a client does or omits makes it take longer.
 """
 
 import asyncio
@@ -56,8 +56,9 @@ class GrpcServer:
 
     Args:
         services: what to serve. A path that two of them claim is an error.
-        background: services whose calls neither hold a stopping server open nor are refused by one: health.
-        interceptors: go around every call of the services, the first one outermost.
+        background: services whose calls neither hold a stopping server open nor are refused by one: health and
+            reflection. Those with an ``enter_graceful_shutdown``, as health has, are told when the server stops.
+        interceptors: go around every call of the services, the first one outermost; not around the background's.
         options: limits and timings.
         codec: how messages become bytes; angzarr's own by default.
         status_of: the status that ends a call whose handler raised something other than ``grpclib.GRPCError``.
@@ -82,7 +83,8 @@ class GrpcServer:
     ) -> None:
         self._where = address, tls
         self.options: ServerOptions = options or ServerOptions()
-        quiet = _methods(background)
+        self._background = tuple(background)
+        quiet = _methods(self._background)
         offered = _methods(services, taken=quiet)
         self.serving: Serving = Serving(
             methods=intercepted(offered, interceptors) | quiet,
@@ -189,6 +191,7 @@ class GrpcServer:
         self.draining = True
         deadline = asyncio.get_running_loop().time() + (self.options.grace if grace is None else grace)
         try:
+            await self._tell_background()
             await self._stop_listening()
             for connection in list(self._connections):
                 connection.drain()
@@ -217,6 +220,11 @@ class GrpcServer:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self.drain(None if error is None else 0)
+
+    async def _tell_background(self) -> None:
+        for service in self._background:
+            if enter := getattr(service, "enter_graceful_shutdown", None):
+                await enter()
 
     async def _stop_listening(self) -> None:
         await _let_accepted_connections_arrive()

@@ -28,6 +28,21 @@ def intercepted(methods: Mapping[str, Handler], interceptors: Sequence[Intercept
     }
 
 
+class Intercepted:
+    """A service with interceptors around its methods, for a server that would leave them out.
+
+    Args:
+        service: anything with grpclib's ``__mapping__``.
+        interceptors: the first one outermost.
+    """
+
+    def __init__(self, service: Any, interceptors: Sequence[Interceptor]) -> None:
+        self._methods = intercepted(service.__mapping__(), interceptors)
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return self._methods
+
+
 class _Method:
     """One method: reads requests, lets interceptors and handler have them, sends what they return."""
 

@@ -16,6 +16,7 @@ from angzarr.server import environment
 from angzarr.server.grpc_server import GrpcServer, Servable
 from angzarr.server.handle import ServerHandle
 from angzarr.server.health import HealthService
+from angzarr.server.intercepted import Intercepted
 from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import Probe, TransportProbe, output_probes, probe_config_from_env
 from angzarr.server.reflection import OF_EVERY_SERVER, ReflectionService
@@ -206,8 +207,8 @@ def build(
     transport, signal = TransportProbe.new()
     return ServerHandle(
         server=GrpcServer(
-            [*services, reflection],
-            background=[health],
+            services,
+            background=[health, Intercepted(reflection, interceptors)],
             interceptors=interceptors,
             options=options,
             address=address,
