@@ -6,6 +6,7 @@ async iterator. The embedded coordinator's services are stubs too, which is how 
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, TypeAlias, cast
 
@@ -294,4 +295,8 @@ def check_status(stream: CallStream) -> None:
 
 def _timeout_header(deadline: float) -> str:
     remaining = deadline - asyncio.get_running_loop().time()
+    milliseconds = math.ceil(remaining * 1000)
+    if 100 <= milliseconds < 100_000_000:
+        # grpclib's own would make 12.9 seconds 12.
+        return f"{milliseconds}m"
     return encode_timeout(min(max(remaining, 1e-9), _LONGEST_TIMEOUT))

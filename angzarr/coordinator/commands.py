@@ -36,6 +36,8 @@ from angzarr.messages import (
     EventBook,
     MergeStrategy,
     PageHeader,
+    ReplayRequest,
+    ReplayResponse,
     SyncMode,
     clone,
     has_field,
@@ -226,12 +228,16 @@ class CommandPipeline:
             raise mismatch(expected, actual, books.encode_history(history))
 
     async def _refuse_overlap(self, command: Command, history: History, events: EventBook) -> None:
-        base = history
+        base, engine = history, self._engine
+
+        async def replay(asked: ReplayRequest) -> ReplayResponse:
+            return await engine.call("The handler's Replay", command.endpoint.replay(asked))
+
         if history.snapshot is not None and history.snapshot.sequence >= command.expected:
-            base = await self._engine.store.load(command.key, with_snapshot=False)
-        book = await self._engine.book_for_handler(base, command.flow.cascade_id)
+            base = await engine.store.load(command.key, with_snapshot=False)
+        book = await engine.book_for_handler(base, command.flow.cascade_id)
         try:
-            overlapping = await merge.overlaps(command.endpoint, book, command.expected, events.pages)
+            overlapping = await merge.overlaps(replay, book, command.expected, events.pages)
         except merge.CannotCompareError:
             raise mismatch(command.expected, history.next_sequence, books.encode_history(history)) from None
         if overlapping:

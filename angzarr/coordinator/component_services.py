@@ -8,6 +8,7 @@ from grpclib.const import Status
 from angzarr.coordinator import books, checks, sending
 from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.services import Metadata, answered, failing_cleanly
@@ -239,7 +240,7 @@ class ProjectorCoordinatorService:
             if ours:
                 answers.append(await subscription.wait_for(key, book.pages[-1].header.sequence))
             else:
-                answers.append(await subscription.projector.endpoint.handle(book))
+                answers.append(await self._ask(subscription.projector, book))
         return _telling(answers, book)
 
     async def handle_speculative(
@@ -251,11 +252,18 @@ class ProjectorCoordinatorService:
     async def _speculate(self, book: EventBook) -> Projection:
         _checked(book, "EventBook")
         answers = [
-            await subscription.projector.endpoint.handle_speculative(book)
+            await self._ask(subscription.projector, book, speculative=True)
             for subscription in self._projections.subscriptions.values()
             if subscription.takes(book.cover.domain)
         ]
         return _telling(answers, book)
+
+    async def _ask(
+        self, projector: ProjectorComponent, book: EventBook, *, speculative: bool = False
+    ) -> Projection:
+        endpoint = projector.endpoint
+        asked = endpoint.handle_speculative(book) if speculative else endpoint.handle(book)
+        return await self._engine.call(f"Projector {projector.name!r}", asked)
 
 
 def _telling(answers: list[Projection], book: EventBook) -> Projection:

@@ -15,7 +15,7 @@ from angzarr.coordinator.cache import HistoryCache
 from angzarr.coordinator.commits import Commit, FanOut, Flow, NoFanOut
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.errors import ConflictError, StoreError
-from angzarr.coordinator.handlers import Components, HandlerEndpoint, UpcasterEndpoint, guarded
+from angzarr.coordinator.handlers import Components, HandlerEndpoint, guarded
 from angzarr.coordinator.hot import HotAggregate, HotHistory, HotStates, NeedsEventsError
 from angzarr.coordinator.local import LocalHandler
 from angzarr.coordinator.locks import KeyLocks
@@ -106,10 +106,32 @@ class Engine:
         book = await books.event_book_in_turns(
             books.cover_of(history.key), pages, history.next_sequence, history.snapshot
         )
-        upcaster = self.components.upcasters.get(history.key.domain)
-        if upcaster is not None and book.pages:
-            book.pages = await upcast(upcaster, history.key.domain, book.pages)
+        book.pages = await self.upcast(history.key.domain, book.pages)
         return book
+
+    async def upcast(self, domain: str, pages: list[EventPage]) -> list[EventPage]:
+        """Stored pages in the newest version of their types; as they are where nobody upcasts the domain.
+
+        Raises:
+            GRPCError: INTERNAL, the upcaster failed, took too long, or answered other pages than it was given.
+        """
+        endpoint = self.components.upcasters.get(domain)
+        if endpoint is None or not pages:
+            return pages
+        what, limit = f"The upcaster of {domain!r}", self.config.commands.handler_timeout
+        asked = endpoint.upcast(UpcastRequest(domain=domain, events=list(pages)))
+        try:
+            answer = await guarded(what, asked, limit)
+        except TimeoutError:
+            raise internal(f"Upcaster failed: {what} did not answer within {limit:g} s") from None
+        except GRPCError as error:
+            raise internal(f"Upcaster failed: {error.message}") from error
+        given, came = [sequence_of(page) for page in pages], [sequence_of(page) for page in answer.events]
+        if given != came:
+            raise internal(
+                f"Upcaster failed: was given events {_numbers(given)}, answered events {_numbers(came)}"
+            )
+        return answer.events
 
     async def decide(
         self, endpoint: HandlerEndpoint, history: History, command: CommandBook, cascade_id: str = ""
@@ -151,8 +173,7 @@ class Engine:
         """
         limit = self.config.commands.handler_timeout
         try:
-            async with asyncio.timeout(limit):
-                return await guarded(what, operation)
+            return await guarded(what, operation, limit)
         except TimeoutError:
             raise GRPCError(
                 Status.DEADLINE_EXCEEDED, f"{what} did not answer within {limit:g} s; nothing was stored"
@@ -230,25 +251,6 @@ class Engine:
 def _afterwards(after: Callable[[list[Any]], None], future: "asyncio.Future[list[Any]]") -> None:
     if not future.cancelled() and future.exception() is None:
         after(future.result())
-
-
-async def upcast(endpoint: UpcasterEndpoint, domain: str, pages: Sequence[EventPage]) -> list[EventPage]:
-    """Stored pages in the newest version of their types.
-
-    Raises:
-        GRPCError: INTERNAL, the upcaster failed, or answered other pages than it was given.
-    """
-    try:
-        asked = endpoint.upcast(UpcastRequest(domain=domain, events=list(pages)))
-        answer = await guarded(f"The upcaster of {domain!r}", asked)
-    except GRPCError as error:
-        raise internal(f"Upcaster failed: {error.message}") from error
-    given, came = [sequence_of(page) for page in pages], [sequence_of(page) for page in answer.events]
-    if given != came:
-        raise internal(
-            f"Upcaster failed: was given events {_numbers(given)}, answered events {_numbers(came)}"
-        )
-    return answer.events
 
 
 def _numbers(sequences: Sequence[int]) -> str:

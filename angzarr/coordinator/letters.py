@@ -9,7 +9,7 @@ from angzarr import codec
 from angzarr.coordinator import books, sending
 from angzarr.coordinator.commits import ASYNC, FAIL_FAST, Origin
 from angzarr.coordinator.dead_letters import DELIVERY
-from angzarr.coordinator.engine import Engine, upcast
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.services import answered
@@ -95,9 +95,7 @@ class DeadLetters:
 
     async def _inject_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
         book = clone(letter.rejected_events)
-        upcaster = self._engine.components.upcasters.get(book.cover.domain)
-        if upcaster is not None:
-            book.pages = await answered(upcast(upcaster, book.cover.domain, book.pages), None)
+        book.pages = await answered(self._engine.upcast(book.cover.domain, book.pages), None)
         request = EventRequest(events=book, route_to_handler=True)
         origin = _origin(letter, drop)
         await answered(self._reactions.steps.facts.execute(request, origin), None)

@@ -1,27 +1,36 @@
 """MERGE_COMMUTATIVE: may a stale command be stored, because it changes other fields than what it has not seen?"""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.codec import wire
-from angzarr.coordinator.handlers import HandlerEndpoint, guarded
 from angzarr.errors import DecodeError
-from angzarr.messages import Any, EventBook, EventPage, ReplayRequest, Snapshot, has_field, sequence_of
+from angzarr.messages import (
+    Any,
+    EventBook,
+    EventPage,
+    ReplayRequest,
+    ReplayResponse,
+    Snapshot,
+    has_field,
+    sequence_of,
+)
+
+Replay: TypeAlias = Callable[[ReplayRequest], Awaitable[ReplayResponse]]
 
 
 class CannotCompareError(Exception):
     """The handler offers no Replay, or its states cannot be compared."""
 
 
-async def overlaps(
-    endpoint: HandlerEndpoint, history: EventBook, expected: int, new: Sequence[EventPage]
-) -> bool:
+async def overlaps(replay: Replay, history: EventBook, expected: int, new: Sequence[EventPage]) -> bool:
     """Whether the new events change a field that the events from ``expected`` on changed too.
 
     Args:
-        endpoint: the aggregate's handler.
+        replay: of the aggregate's handler.
         history: what it was given; its snapshot must not be younger than ``expected``.
         expected: the sequence the command was made for.
         new: what the handler answered.
@@ -33,18 +42,18 @@ async def overlaps(
     if not new:
         return False
     seen = [page for page in history.pages if sequence_of(page) < expected]
-    then = await _state(endpoint, history, seen)
-    now = await _state(endpoint, history, history.pages)
-    after = await _state(endpoint, history, [*history.pages, *new])
+    then = await _state(replay, history, seen)
+    now = await _state(replay, history, history.pages)
+    after = await _state(replay, history, [*history.pages, *new])
     return bool(changed_fields(then, now) & changed_fields(now, after))
 
 
-async def _state(endpoint: HandlerEndpoint, history: EventBook, pages: Sequence[EventPage]) -> Any:
+async def _state(replay: Replay, history: EventBook, pages: Sequence[EventPage]) -> Any:
     request = ReplayRequest(events=list(pages))
     if has_field(history, "snapshot"):
         request.base_snapshot = Snapshot(sequence=history.snapshot.sequence, state=history.snapshot.state)
     try:
-        answer = await guarded("The handler's Replay", endpoint.replay(request))
+        answer = await replay(request)
     except GRPCError as error:
         if error.status is Status.UNIMPLEMENTED:
             raise CannotCompareError from error

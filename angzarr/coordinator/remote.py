@@ -13,6 +13,7 @@ from angzarr.client import failures
 from angzarr.client.channel import Channel
 from angzarr.client.endpoint import parse_endpoint
 from angzarr.client.stub import ChannelStub
+from angzarr.coordinator.handlers import OutOfTimeError, seconds_left
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
@@ -102,6 +103,7 @@ class Remote:
 
         Raises:
             GRPCError: the server's own, unchanged.
+            OutOfTimeError: the coordinator's deadline, of which the server was told, has passed.
             UnreachableError: it cannot be reached.
         """
         metadata = None
@@ -109,10 +111,13 @@ class Remote:
             metadata = correlated_metadata(cover.correlation_id)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = await method(self._stub(self._service))(request, metadata=metadata)
+                asked = method(self._stub(self._service))
+                answer = await asked(request, timeout=seconds_left(), metadata=metadata)
                 self.failure = ""
                 return answer
             except errors.ClientError as error:
+                if _ran_out(error):
+                    raise OutOfTimeError from error
                 if not failures.is_retryable(error) or attempt == _ATTEMPTS:
                     raise self._failed(error) from error
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
@@ -146,6 +151,15 @@ class Remote:
         return self.failure
 
 
+def _ran_out(error: errors.ClientError) -> bool:
+    """Whether a call was ended because its time is over, whichever side noticed first."""
+    left = seconds_left()
+    ended = isinstance(error, errors.GRPCError) and error.grpc_code in _ENDED
+    return ended and left is not None and left < _NEARLY_OVER
+
+
+_ENDED = frozenset({Status.DEADLINE_EXCEEDED, Status.CANCELLED})
+_NEARLY_OVER = 0.02
 _LOST = (failures.NoAnswerError, failures.NotSentError)
 _REACHED = frozenset({Status.UNIMPLEMENTED, Status.NOT_FOUND})
 

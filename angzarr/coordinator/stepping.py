@@ -18,7 +18,6 @@ from angzarr.coordinator.engine import (
     not_too_many,
     snapshot_of,
     stamped,
-    upcast,
 )
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent, guarded
@@ -134,10 +133,8 @@ class Steps:
             book = codec.decode(EventBook, given)
         else:
             book = _seen(row, await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence))
-        upcaster = self._engine.components.upcasters.get(row.key.domain)
-        if upcaster is not None:
-            # Stored a while ago, perhaps by an older version.
-            book.pages = await upcast(upcaster, row.key.domain, book.pages)
+        # Stored a while ago, perhaps by an older version.
+        book.pages = await self._engine.upcast(row.key.domain, book.pages)
         return book
 
     async def ask(self, item: Item, what: str, answer: Awaitable[A]) -> A:
@@ -148,8 +145,7 @@ class Steps:
         """
         limit = self._config.handler_timeout
         try:
-            async with asyncio.timeout(limit):
-                answered = await guarded(f"{what} {item.row.component!r}", answer)
+            answered = await guarded(f"{what} {item.row.component!r}", answer, limit)
         except TimeoutError:
             text = f"{what} {item.row.component!r} did not answer within {limit:g} s"
             raise FailedError(GRPCError(Status.DEADLINE_EXCEEDED, text)) from None

@@ -16,7 +16,7 @@ from grpclib.const import Status
 from angzarr.coordinator import books, dead_letters, faults
 from angzarr.coordinator.behind import Aggregate
 from angzarr.coordinator.coverage import Coverage
-from angzarr.coordinator.engine import Engine, upcast
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.handlers import ProjectorComponent, guarded
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
@@ -259,9 +259,7 @@ class Subscription:
         shown = books.visible(pages)
         correlation_id = await self._correlation_of(key, pages[-1].sequence, behind)
         book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
-        upcaster = self._engine.components.upcasters.get(key.domain)
-        if upcaster is not None:
-            book.pages = await upcast(upcaster, key.domain, book.pages)
+        book.pages = await self._engine.upcast(key.domain, book.pages)
         return book
 
     async def _correlation_of(self, key: Key, sequence: int, behind: Aggregate) -> str:
@@ -273,14 +271,13 @@ class Subscription:
     async def _hand_over(self, book: EventBook) -> Projection:
         limit = self._config.handler_timeout
         try:
-            async with asyncio.timeout(limit):
-                asked = self.projector.endpoint.handle(book)
-                projection = await guarded(f"Projector {self.projector.name!r}", asked)
-                projection.projector = projection.projector or self.projector.name
-                return projection
+            asked = self.projector.endpoint.handle(book)
+            projection = await guarded(f"Projector {self.projector.name!r}", asked, limit)
         except TimeoutError:
             text = f"Projector {self.projector.name!r} did not answer within {limit:g} s"
             raise GRPCError(Status.DEADLINE_EXCEEDED, text) from None
+        projection.projector = projection.projector or self.projector.name
+        return projection
 
     async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
         if behind.failed(error, self._config):

@@ -19,10 +19,14 @@ class Business:
     """Handlers of every kind; remembers the requests it was given.
 
     Command ``DoX`` becomes event ``DoneX``; ``Refuse`` is refused with details; ``Slow`` never answers.
+
+    Attributes:
+        seconds: how long each call had left when it came in, by method; None without a deadline.
     """
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
+        self.seconds: dict[str, float | None] = {}
         self.metadata: list[dict[str, Any]] = []
         self.released = threading.Event()
 
@@ -130,7 +134,7 @@ class Server:
     def __init__(self, business: Business, address: str, *, with_health: bool = True) -> None:
         self._server = grpc.server(ThreadPoolExecutor(8))
         for name, methods in _services(business).items():
-            self._server.add_generic_rpc_handlers([_generic(name, methods)])
+            self._server.add_generic_rpc_handlers([_generic(business, name, methods)])
         self.health = health.HealthServicer()
         if with_health:
             health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
@@ -145,10 +149,20 @@ class Server:
         self._server.stop(None).wait()
 
 
-def _generic(service: str, methods: dict[str, tuple[Handler, str]]) -> Any:
+def _timed(business: Business, method: str, function: Handler) -> Handler:
+    def handle(request: Any, context: Any) -> Any:
+        business.seconds[method] = context.time_remaining()
+        return function(request, context)
+
+    return handle
+
+
+def _generic(business: Business, service: str, methods: dict[str, tuple[Handler, str]]) -> Any:
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            function, google(request).FromString, lambda message: message.SerializeToString()
+            _timed(business, f"{service}.{name}", function),
+            google(request).FromString,
+            lambda message: message.SerializeToString(),
         )
         for name, (function, request) in methods.items()
     }
