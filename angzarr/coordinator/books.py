@@ -81,9 +81,10 @@ def encode_book(
     return b"".join(parts)
 
 
-def encode_history(history: History) -> bytes:
-    """An encoded EventBook of an aggregate's history."""
-    return encode_book(cover_of(history.key), history.pages, history.next_sequence, history.snapshot)
+def encode_history(history: History, seen: Sequence[StoredPage] | None = None) -> bytes:
+    """An encoded EventBook of an aggregate's history, its pages as they are stored or as they are ``seen``."""
+    pages = history.pages if seen is None else seen
+    return encode_book(cover_of(history.key), pages, history.next_sequence, history.snapshot)
 
 
 def event_book(

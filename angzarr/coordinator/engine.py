@@ -52,6 +52,8 @@ from angzarr.messages import (
     sequence_of,
     type_url_of,
 )
+from angzarr.router.raw.history import RawHistory
+from angzarr.router.requests import BookHistory
 
 T = TypeVar("T")
 
@@ -154,11 +156,18 @@ class Engine:
                 pass
         else:
             known = HotAggregate(history.next_sequence, history.snapshot and history.snapshot.sequence)
-        book = await self.book_for_handler(history)
-        answer = await self.call(what, endpoint.decide(command, HotHistory(known, book)))
+        events = await self._events(history)
+        answer = await self.call(what, endpoint.decide(command, HotHistory(known, events)))
         if all(page.state == COMMITTED for page in history.pages):
             self.hot.put(key, known)
         return answer
+
+    async def _events(self, history: History) -> BookHistory | RawHistory:
+        """A history for a router of this process, which folds stored pages as they are."""
+        if history.key.domain in self.components.upcasters:
+            return BookHistory(await self.book_for_handler(history))
+        data = books.encode_history(history, books.visible(history.pages))
+        return RawHistory(data, 0, len(data))
 
     def forget(self, key: Key) -> None:
         """Somebody else may have written, or a write's fate is unknown: read the aggregate again."""

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from angzarr.coordinator.store.records import Key
-from angzarr.messages import EventBook, EventPage, any_of
+from angzarr.messages import EventPage, any_of
 from angzarr.router.raw.cache import copy_of
+from angzarr.router.requests import History
 from angzarr.router.state import Fold
 
 Payload = tuple[str, bytes]
@@ -118,13 +119,13 @@ class HotHistory:
 
     Args:
         known: what is known of the aggregate; what is learned is added.
-        book: its events; None to do without.
+        events: what gives the states that are not known; None to do without.
     """
 
-    def __init__(self, known: HotAggregate, book: EventBook | None) -> None:
+    def __init__(self, known: HotAggregate, events: History | None) -> None:
         self.next_sequence: int = known.next_sequence
         self._known = known
-        self._book = book
+        self._events = events
 
     @property
     def snapshot_sequence(self) -> int | None:
@@ -140,9 +141,9 @@ class HotHistory:
         try:
             return copy_of(self._known.state(fold, instance))
         except KeyError:
-            if self._book is None:
+            if self._events is None:
                 raise NeedsEventsError from None
-        state = fold.over(instance, self._book)
+        state = self._events.fold(fold, instance)
         try:
             original = copy_of(state)
         except Exception:
