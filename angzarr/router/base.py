@@ -9,7 +9,7 @@ from grpclib.const import Handler
 
 from angzarr import codec
 from angzarr.router.calls import Extras, Method, instance_of, invoke
-from angzarr.router.registry import Compiled, Factory, HandlerInfo, compile_handler
+from angzarr.router.registry import Entry, Factory, HandlerInfo, compile_handler
 
 T = TypeVar("T")
 
@@ -21,6 +21,11 @@ class BuiltRouter(ABC):
         factories: (handler class, factory) pairs, all of one kind.
         run_sync_handlers_in_thread: run synchronous handler methods in worker threads.
         expose_internal_errors: let the text of unexpected exceptions reach the caller.
+
+    Attributes:
+        factories: those pairs.
+        entries: each registered class as it was compiled, with its factory, in the order of registration; ``handlers``
+            is the data of it alone.
     """
 
     kind: ClassVar[str]
@@ -34,8 +39,8 @@ class BuiltRouter(ABC):
         expose_internal_errors: bool = False,
     ) -> None:
         self.factories: tuple[Factory, ...] = tuple(factories)
-        self._entries: tuple[tuple[Compiled, Any], ...] = tuple(
-            (compile_handler(cls), factory) for cls, factory in factories
+        self.entries: tuple[Entry, ...] = tuple(
+            Entry(compile_handler(cls), factory) for cls, factory in factories
         )
         self._options: dict[str, Any] = {
             "run_sync_handlers_in_thread": run_sync_handlers_in_thread,
@@ -47,19 +52,19 @@ class BuiltRouter(ABC):
     @property
     def name(self) -> str:
         """Name of the first handler; for command handlers its domain."""
-        return self._entries[0][0].info.name if self._entries else ""
+        return self.entries[0][0].info.name if self.entries else ""
 
     @property
     def handlers(self) -> tuple[HandlerInfo, ...]:
         """What each registered class declares, in the order of registration."""
-        return tuple(handler.info for handler, _ in self._entries)
+        return tuple(handler.info for handler, _ in self.entries)
 
     def handler_count(self) -> int:
         """How many classes are registered."""
-        return len(self._entries)
+        return len(self.entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __bool__(self) -> bool:
         return True

@@ -70,7 +70,7 @@ class CommandHandlerRouter(BuiltRouter):
         super().__init__(factories, **options)
         self._options["state_cache"] = state_cache
         self._cache = None if state_cache is None else StateCache(state_cache)
-        self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self._entries)
+        self._handlers = tuple(Handler(compiled, factory) for compiled, factory in self.entries)
         self._commands = command_tables(self._handlers, in_thread=self._in_thread)
 
     def supports_handle_fact(self) -> bool:
@@ -194,7 +194,7 @@ class CommandHandlerRouter(BuiltRouter):
             if hasattr(type(result), "__await__"):
                 result = await result
             return response_of(absorb(emission, method, result))
-        except Exception as error:
+        except BaseException as error:
             blame(error, method, type_url, session.command)
             raise
 
@@ -215,7 +215,7 @@ class CommandHandlerRouter(BuiltRouter):
                     standard = (refusal.notification, session.state(handler, instance))
                     result = await self._call(method, instance, standard, session.extra)
                     answer = absorb(session.emission, method, result, rejection=True)
-                except Exception as error:
+                except BaseException as error:
                     explain(error, method, type_url, session.command.cover())
                     raise
                 if answer is None:
@@ -288,7 +288,7 @@ class CommandHandlerRouter(BuiltRouter):
                     try:
                         result = await self._call(method, instance, (fact, state), extra)
                         only_events(emission, method, result)
-                    except Exception as error:
+                    except BaseException as error:
                         explain(error, method, payload.type_url, cover)
                         raise
         return emission

@@ -76,7 +76,7 @@ class ProcessManagerRouter(BuiltRouter):
 
     def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
         super().__init__(factories, **options)
-        self._folds = tuple(Fold(compiled) for compiled, _ in self._entries)
+        self._folds = tuple(Fold(compiled) for compiled, _ in self.entries)
 
     async def dispatch(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
         """Hand every inline event of the trigger book, in order, to the process managers that list its domain.
@@ -139,7 +139,7 @@ class ProcessManagerRouter(BuiltRouter):
         triggers = triggers_of(request.trigger, request.destination_sequences, _CHECKS)
         processes = [
             Process(compiled, factory, fold, history)
-            for (compiled, factory), fold in zip(self._entries, self._folds, strict=True)
+            for (compiled, factory), fold in zip(self.entries, self._folds, strict=True)
         ]
         with bound(Cover() if cover is None else cover):
             answer = await self._react(triggers, processes, "" if cover is None else cover.domain)
@@ -192,7 +192,7 @@ class ProcessManagerRouter(BuiltRouter):
             instance = await self._instance(process.factory)
             standard = (event, process.state(instance), trigger.destinations)
             return await self._call(method, instance, standard, trigger.extra)
-        except Exception as error:
+        except BaseException as error:
             explain(error, method, trigger.type_url, trigger.cover)
             raise
 

@@ -1,5 +1,6 @@
 """Events in, views written: the router of projectors."""
 
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, ClassVar
 
 import betterproto
@@ -16,7 +17,7 @@ from angzarr.messages import (
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
-from angzarr.router.faults import decode_payload, explain, wrong_request
+from angzarr.router.faults import decode_payload, explain, wrong_request, wrong_return
 from angzarr.router.reactions import cover_of
 from angzarr.router.registry import Compiled
 from angzarr.router.state import inline_events
@@ -45,7 +46,7 @@ class ProjectorRouter(BuiltRouter):
 
         Raises:
             DispatchError: ANY_DECODE_FAILED, an event that has a handler cannot be decoded;
-                HANDLER_WRONG_REQUEST_KIND.
+                HANDLER_WRONG_RESPONSE_KIND, a method is a generator; HANDLER_WRONG_REQUEST_KIND.
         """
         if not isinstance(request, EventBook):
             raise wrong_request(EventBook, request)
@@ -57,7 +58,7 @@ class ProjectorRouter(BuiltRouter):
         with bound(Cover() if cover is None else cover):
             live = [
                 (handler, await self._instance(factory))
-                for handler, factory in self._entries
+                for handler, factory in self.entries
                 if handler.handles and {domain, WILDCARD_DOMAIN} & set(handler.info.domains)
             ]
             if live:
@@ -85,6 +86,8 @@ class ProjectorRouter(BuiltRouter):
                     assert method.message is not None
                     event = decode_payload(method.message, payload.type_url, payload.value)
                     result = await self._show(method, instance, event, extra, payload.type_url, cover)
+                    if isinstance(result, GeneratorType | AsyncGeneratorType):
+                        raise wrong_return(method, result)  # which has not run at all
                     if isinstance(result, betterproto.Message):
                         projection.projection = pack(result)
                         projection.projector = handler.info.name
@@ -94,6 +97,6 @@ class ProjectorRouter(BuiltRouter):
     ) -> Any:
         try:
             return await self._call(method, instance, (event,), extra)
-        except Exception as error:
+        except BaseException as error:
             explain(error, method, type_url, cover)
             raise

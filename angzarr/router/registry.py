@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import betterproto
@@ -88,7 +88,17 @@ class HandlerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A handler class as the routers use it: every table keyed by each name a payload of the type may carry."""
+    """A handler class as the routers use it: every table keyed by each name a payload of the type may carry.
+
+    Attributes:
+        info: what the class declares.
+        handles: name → its ``@handles`` methods.
+        facts: name → its ``@handles_fact`` methods.
+        rejected: (domain, command) → its ``@rejected`` methods.
+        appliers: name → its ``@applies`` method.
+        upcasts: name → its ``@upcasts`` method.
+        state_factory: its ``@state_factory`` method, or None.
+    """
 
     info: HandlerInfo
     handles: Table
@@ -97,6 +107,18 @@ class Compiled:
     appliers: Mapping[str, Method]
     upcasts: Mapping[str, Method]
     state_factory: Method | None
+
+
+class Entry(NamedTuple):
+    """A registered handler class as its router runs it.
+
+    Attributes:
+        compiled: what was compiled from the class.
+        factory: makes the instances that are called.
+    """
+
+    compiled: Compiled
+    factory: Callable[[], Any]
 
 
 _compiled: WeakKeyDictionary[type, Compiled] = WeakKeyDictionary()

@@ -64,7 +64,7 @@ class SagaRouter(BuiltRouter):
         source = request.source
         cover = cover_of(source)
         domain = "" if cover is None else cover.domain
-        concerned = [entry for entry in self._entries if entry[0].info.source == domain]
+        concerned = [entry for entry in self.entries if entry[0].info.source == domain]
         if domain and not concerned and not has_notification(source):
             _log.info("no saga handles this domain", router=self.name, domain=domain)
             return SagaResponse()
@@ -90,7 +90,7 @@ class SagaRouter(BuiltRouter):
 
     async def _handle_rejection(self, trigger: Trigger, answer: SagaHandlerResponse) -> None:
         refusal = read_refusal(trigger.type_url, trigger.value)
-        for handler, factory in self._entries:
+        for handler, factory in self.entries:
             for method in handler.rejected.get(refusal.key, ()):
                 sorted_answer = sort_answer(await self._react(method, factory, refusal.notification, trigger))
                 _collect(answer, method, sorted_answer.result)
@@ -101,7 +101,7 @@ class SagaRouter(BuiltRouter):
         try:
             instance = await self._instance(factory)
             return await self._call(method, instance, (event, trigger.destinations), trigger.extra)
-        except Exception as error:
+        except BaseException as error:
             explain(error, method, trigger.type_url, trigger.cover)
             raise
 

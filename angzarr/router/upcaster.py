@@ -42,7 +42,7 @@ class UpcasterRouter(BuiltRouter):
         """
         if not isinstance(request, UpcastRequest):
             raise wrong_request(UpcastRequest, request)
-        steps = [entry for entry in self._entries if entry[0].info.domain == request.domain]
+        steps = [entry for entry in self.entries if entry[0].info.domain == request.domain]
         cover = Cover(domain=request.domain)
         with bound(cover):
             return UpcastResponse(events=[await self._upcast(page, steps, cover) for page in request.events])
@@ -69,7 +69,7 @@ class UpcasterRouter(BuiltRouter):
         try:
             instance = await self._instance(factory)
             new = await self._call(method, instance, (old,), _nothing)
-        except Exception as error:
+        except BaseException as error:
             explain(error, method, event.type_url, cover)
             raise
         if not isinstance(new, betterproto.Message):

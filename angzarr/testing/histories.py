@@ -137,7 +137,7 @@ def _choices(subject: Subject, commands: Commands, state: AnyValue) -> list[Sear
         choices = [_message(cls, commands, state).map(_as_command) for cls in info.handles.values()]
         choices += [_message(cls, commands, state).map(_as_fact) for cls in info.facts.values()]
     elif info.kind == "upcaster":
-        pairs = [pair for compiled, _ in subject.router._entries for pair in compiled.info.upcasts]
+        pairs = [pair for compiled, _ in subject.router.entries for pair in compiled.info.upcasts]
         classes = dict.fromkeys(cls for pair in pairs for cls in pair)
         choices = [_message(cls, commands, state).map(_as_event) for cls in classes]
     else:

@@ -107,7 +107,7 @@ def built(subject: AnyValue) -> AnyRouter:
 def subjects_of(subject: AnyValue) -> tuple[Subject, ...]:
     """Each class of a router; of a class or instance, itself."""
     router = built(subject)
-    return tuple(Subject(router, compiled, factory) for compiled, factory in router._entries)
+    return tuple(Subject(router, compiled, factory) for compiled, factory in router.entries)
 
 
 def concerned(candidates: Sequence[Subject], *messages: type[betterproto.Message]) -> Subject:

@@ -309,6 +309,15 @@ def test_a_router_knows_its_name_and_size() -> None:
     assert upcaster_router(AccountV2).name == "account-v2"
 
 
+def test_entries_pair_each_compiled_class_with_what_makes_its_instances() -> None:
+    made = Accounts()
+    router = Router("bank").with_handler(Accounts, lambda: made).build()
+    (entry,) = router.entries
+    assert entry.compiled.info is router.handlers[0]
+    assert next(iter(entry.compiled.appliers)) == "bank.AccountOpened"
+    assert entry.factory() is made
+
+
 def test_a_router_tells_what_it_was_built_from() -> None:
     info = command_router(Accounts).handlers[0]
     assert (info.cls, info.kind, info.name, info.domain) == (

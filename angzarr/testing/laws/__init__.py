@@ -50,7 +50,7 @@ class BoundLaw:
     @property
     def name(self) -> str:
         """The law's name; in a router of several classes, after the class's."""
-        several = len(self.subject.router._entries) > 1
+        several = len(self.subject.router.entries) > 1
         return f"{self.subject.name}-{self.law.name}" if several else self.law.name
 
     def __call__(self) -> None:

@@ -73,7 +73,7 @@ async def _types(case: Case, world: World) -> Finding | None:
 
 
 def _expected_type(subject: Subject, name: str) -> str:
-    for compiled, _ in subject.router._entries:
+    for compiled, _ in subject.router.entries:
         if compiled.info.domain == subject.info.domain:
             steps = {full_name(old): full_name(new) for old, new in reversed(compiled.info.upcasts)}
             name = steps.get(name, name)
