@@ -1,10 +1,15 @@
 """What every test has: the asyncio backend (grpclib knows no other) and a guard against blocking the loop."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
+
+# A shell ignores it for what runs in the background; the processes that tests start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("full", deadline=None)
 settings.register_profile("brief", deadline=None, max_examples=20)

@@ -15,9 +15,10 @@ from angzarr.codec import GrpcCodec
 from angzarr.errors import ClientError, InvalidArgumentError
 from angzarr.messages import services, unpack
 from angzarr.messages.services import Rpc
-from angzarr.router import Router, saga
-from angzarr.server import CommandHandlerGrpc, ServerHandle, ServerOptions, create_server, serve
+from angzarr.router import Router, command_handler, handles, saga
+from angzarr.server import CommandHandlerGrpc, ServerHandle, ServerOptions, create_server, serve, serving
 from angzarr.server.readiness import TransportProbe
+from angzarr.server.signals import StopSignals
 from tests.bank.domain import Accounts, bank
 from tests.bank.messages import AccountOpened, OpenAccount
 from tests.router.helpers import book, request
@@ -236,6 +237,22 @@ async def test_a_created_server_is_started_and_stopped_as_grpcios_are() -> None:
     assert handle.server.addresses == ()
 
 
+async def test_health_flips_before_the_port_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "NOTICE", 3600.0)
+    handle = create_server(slow(), address="127.0.0.1:0", options=ServerOptions(grace=3600.0))
+    await handle.start()
+    await handle.health_servicer.set("", 1)
+    stopping = asyncio.create_task(serving._stop(handle, StopSignals()))
+    await until(lambda: int(handle.health_servicer.status()) == 2)
+    port = int(handle.server.addresses[0].rpartition(":")[2])
+    async with Channel("127.0.0.1", port, codec=GrpcCodec()) as newcomer:
+        assert await health(newcomer, "") == 2
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    await handle.stop(0)
+
+
 @pytest.mark.parametrize("add_servicer", [None, CommandHandlerGrpc])
 async def test_the_reference_clients_form_of_create_server_works(add_servicer: Any) -> None:
     handle = create_server(add_servicer, bank()[0], "player")
@@ -271,15 +288,27 @@ async def test_a_server_whose_needs_are_not_met_says_so(
 
 
 async def test_a_slow_command_in_flight_is_answered_when_the_server_is_stopped(tmp_path: Path) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    @command_handler(domain="slow", state=dict)
+    class Waiting:
+        @handles(OpenAccount)
+        async def open(self, command: OpenAccount, state: dict[str, Any]) -> AccountOpened:
+            begun.set()
+            await release.wait()
+            return AccountOpened(owner=command.owner)
+
     path = tmp_path / "a.sock"
-    task = asyncio.create_task(serve(slow(), address=str(path)))
+    router = Router("slow").with_handler(Waiting, Waiting).build()
+    task = asyncio.create_task(serve(router, address=str(path)))
     await until(path.exists)
     async with Channel(path=str(path), codec=GrpcCodec()) as channel:
         command = request(OpenAccount(owner="abc"))
         command.command.cover.domain = "slow"
         answer = asyncio.create_task(call(channel, HANDLE, command))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         task.cancel()
+        release.set()
         assert unpack((await answer).events.pages[0].event, AccountOpened).owner == "abc"
     with pytest.raises(asyncio.CancelledError):
         await task
