@@ -117,7 +117,7 @@ class Failure:
 _FAILURE = "__angzarr_failure__"
 
 
-def explain(error: Exception, method: Method, type_url: str, cover: Cover | None) -> None:
+def explain(error: BaseException, method: Method, type_url: str, cover: Cover | None) -> None:
     """Note on an unexpected exception what was being handled; for the log and the answer."""
     if isinstance(error, ClientError | DispatchError) or hasattr(error, _FAILURE):
         return
@@ -136,4 +136,6 @@ def explain(error: Exception, method: Method, type_url: str, cover: Cover | None
 def failure_of(error: BaseException) -> Failure | None:
     """What was being done when an exception was raised, if a router noted it."""
     found = getattr(error, _FAILURE, None)
+    if found is None and isinstance(error, RuntimeError) and error.__cause__ is not None:
+        found = getattr(error.__cause__, _FAILURE, None)  # what no coroutine or task can raise itself
     return found if isinstance(found, Failure) else None

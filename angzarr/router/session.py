@@ -143,7 +143,7 @@ def response_of(answer: Answer | None) -> BusinessResponse | None:
     return None if answer.notification is None else BusinessResponse(notification=answer.notification)
 
 
-def blame(error: Exception, method: Method, type_url: str, command: CommandView) -> None:
+def blame(error: BaseException, method: Method, type_url: str, command: CommandView) -> None:
     """Note on what was raised while a command was handled: on a rejection its cover, on others what was handled."""
     if not isinstance(error, CommandRejectedError):
         explain(error, method, type_url, command.cover())

@@ -31,6 +31,8 @@ __all__ = ["ERROR_DOMAIN", "status_of"]
 ERROR_DOMAIN = "angzarr"
 _ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
 _LONGEST_DETAIL = 1024
+_TAKEN = frozenset({"self", "event", "code", "exc_info", "stack_info", "stacklevel", "extra"})
+"""Keys that mean something else in a log line."""
 _REJECTIONS = {"INVALID_ARGUMENT": Status.INVALID_ARGUMENT, "NOT_FOUND": Status.NOT_FOUND}
 _log = get_logger(__name__)
 
@@ -44,7 +46,7 @@ def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> 
     CommandRejectedError                         its ``status_code`` (INVALID_ARGUMENT, NOT_FOUND; all else is
                                                  FAILED_PRECONDITION), its message
     DispatchError                                its own
-    grpclib.GRPCError                            itself, unchanged
+    grpclib.GRPCError                            itself, unchanged; OK is no error, and so an unexpected one
     GRPCError                                    what the upstream server answered
     InvalidArgumentError, InvalidTimestampError  INVALID_ARGUMENT, its message
     ConnectionError, TransportError              UNAVAILABLE, its message
@@ -65,9 +67,12 @@ def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> 
     if isinstance(error, CommandRejectedError):
         status = _REJECTIONS.get(error.status_code, Status.FAILED_PRECONDITION)
         return _answer(status, str(error), error.code, error.details)
+    if isinstance(error, grpclib.GRPCError) and error.status is Status.OK:
+        return _internal(error, expose_internal_errors)
     if isinstance(error, DispatchError):
         if error.code() is Status.INTERNAL:  # a handler's fault, not the caller's
-            _log.error("handler_answered_wrongly", code=error.error_code, **error.extras)
+            known = {key: value for key, value in error.extras.items() if key not in _TAKEN}
+            _log.error("handler_answered_wrongly", code=error.error_code, **known)
         return _answer(error.code(), str(error), error.error_code, error.extras)
     if isinstance(error, grpclib.GRPCError):
         return error
@@ -107,13 +112,13 @@ def _answer(status: Status, text: str, code: str, details: Mapping[str, str]) ->
     if not code and not details:
         return grpclib.GRPCError(status, text)
     info = ErrorInfo(
-        reason=code,
+        reason=_sendable(code),
         domain=ERROR_DOMAIN,
-        metadata={key: _shortened(value) for key, value in details.items()},
+        metadata={_sendable(key): _sendable(_shortened(value)) for key, value in details.items()},
     )
     carried = RpcStatus(
         code=status.value,
-        message=text,
+        message=_sendable(text),
         details=[PackedAny(type_url=_ERROR_INFO_URL, value=codec.encode(info))],
     )
     return grpclib.GRPCError(status, text, codec.encode(carried))
@@ -121,3 +126,8 @@ def _answer(status: Status, text: str, code: str, details: Mapping[str, str]) ->
 
 def _shortened(value: str) -> str:
     return value if len(value) <= _LONGEST_DETAIL else f"{value[:_LONGEST_DETAIL]}…"
+
+
+def _sendable(text: str) -> str:
+    """A text without lone surrogates, such as names of files can hold, which no message can."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -18,7 +18,8 @@ from structlog.stdlib import BoundLogger
 from angzarr.log import get_logger
 from angzarr.server import compression
 from angzarr.server.options import ServerOptions
-from angzarr.server.streams import ServerStream, trailers_of
+from angzarr.server.streams import ServerStream
+from angzarr.server.trailers import trailers_of
 
 log: BoundLogger = get_logger(__name__)
 
@@ -174,9 +175,7 @@ class Call:
                 return None  # the status has been sent
             if _cancelled_by_us():
                 raise
-            return self._serving.status_of(
-                RuntimeError(f"the handler awaited something that was cancelled: {error!r}")
-            )
+            return self._status_of_oddity(error, "awaited something that was cancelled")
         except TimeoutError as error:
             if limit is not None and limit.expired():
                 return GRPCError(Status.DEADLINE_EXCEEDED, "the call's deadline passed while it was handled")
@@ -184,9 +183,13 @@ class Call:
         except Exception as error:  # whatever a handler raises becomes a status
             return self._serving.status_of(error)
         except SystemExit as error:  # which asyncio would let end the whole server
-            exited = RuntimeError(f"the handler of {self.path} called exit({error.code!r})")
-            return self._serving.status_of(exited.with_traceback(error.__traceback__))
+            return self._status_of_oddity(error, f"called exit({error.code!r})")
         return None
+
+    def _status_of_oddity(self, error: BaseException, what: str) -> GRPCError:
+        odd = RuntimeError(f"the handler of {self.path} {what}")
+        odd.__cause__ = error
+        return self._serving.status_of(odd)
 
 
 def _cancelled_by_us() -> bool:

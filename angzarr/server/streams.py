@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from grpclib.metadata import encode_bin_value, encode_grpc_message, encode_metadata
+from grpclib.metadata import encode_metadata
 from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
 from angzarr.server import compression
+from angzarr.server.trailers import fitted, room_for, trailers_of
 from angzarr.server.wire import EndedTooSoonError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _Headers = list[tuple[str, str]]
 _Metadata = Any
 OPENING: _Headers = [(":status", "200"), ("content-type", "application/grpc+proto")]
 PLAIN_OK: _Headers = [("grpc-status", "0")]
-DETAILS_KEY = "grpc-status-details-bin"
 
 
 class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
@@ -131,6 +131,9 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
             status_details: bytes for ``grpc-status-details-bin``, or None.
             metadata: trailing metadata.
         """
+        if status_message or status_details:
+            room = room_for(self.user_agent)
+            status_message, status_details = fitted(status_message, status_details, room)
         trailers = trailers_of(status, status_message, status_details)
         if metadata:
             trailers.extend(encode_metadata(MultiDict(metadata)))
@@ -208,23 +211,3 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         if trailers is not None:
             h2.send_headers(stream_id, trailers, end_stream=True)
         stream.connection.flush()
-
-
-def trailers_of(status: Status, message: str | None, details: bytes | None) -> _Headers:
-    """The trailing headers that tell a call's result."""
-    trailers = [("grpc-status", str(status.value))]
-    if message:
-        trailers.append(("grpc-message", _field_value(message)))
-    if details:
-        trailers.append((DETAILS_KEY, encode_bin_value(details).decode("ascii")))
-    return trailers
-
-
-def _field_value(message: str) -> str:
-    """Percent-encoded, at the edges spaces too: HTTP/2 forbids values that begin or end with one."""
-    encoded = encode_grpc_message(message)
-    inner = encoded.strip(" ")
-    if len(inner) == len(encoded):
-        return encoded
-    left = len(encoded) - len(encoded.lstrip(" "))
-    return "%20" * left + inner + "%20" * (len(encoded) - left - len(inner))

@@ -161,3 +161,18 @@ async def test_another_message_is_refused() -> None:
     with pytest.raises(DispatchError) as caught:
         await projector_router(Statements).dispatch(Deposited())  # type: ignore[arg-type]
     assert caught.value.error_code == "HANDLER_WRONG_REQUEST_KIND"
+
+
+async def test_a_method_that_is_a_generator_and_so_has_done_nothing_is_an_error() -> None:
+    @projector(name="lines", domains=["account"])
+    class Yielding:
+        @handles(Deposited)
+        async def deposited(self, event: Deposited) -> Any:
+            yield event
+
+    with pytest.raises(DispatchError) as caught:
+        await projector_router(Yielding).dispatch(book(Deposited(amount=1)))
+    assert caught.value.error_code == "HANDLER_WRONG_RESPONSE_KIND"
+    assert caught.value.extras["handler_class"] == "Yielding"
+    assert caught.value.extras["method"] == "deposited"
+    assert caught.value.extras["actual_return_type"] == "async_generator"

@@ -127,3 +127,47 @@ async def test_a_decode_error_of_a_handlers_own_is_internal() -> None:
         await command_router(Decoding).dispatch(request(Deposit()))
     with capture_logs():
         assert status_of(caught.value).status is Status.INTERNAL
+
+
+async def test_what_a_sync_handler_cannot_raise_as_it_is_names_the_handler_all_the_same() -> None:
+    @command_handler(domain="account", state=Account)
+    class Iterating:
+        @handles(Deposit)
+        def deposit(self, command: Deposit) -> None:
+            next(iter(()))
+
+    with pytest.raises(RuntimeError) as caught:
+        await command_router(Iterating).dispatch(request(Deposit()))
+    with capture_logs():
+        found = status_of(caught.value)
+    assert found.message == (
+        "RuntimeError in Iterating.deposit, handling bank.Deposit of "
+        "account/000102030405060708090a0b0c0d0e0f; correlation id corr-1"
+    )
+
+
+def test_extras_do_not_replace_what_the_log_line_says() -> None:
+    error = DispatchError(
+        Status.INTERNAL, "odd", error_code="C", extras={"event": "e", "code": "5", "self": "s", "field": "f"}
+    )
+    with capture_logs() as logs:
+        found = status_of(error)
+    assert logs == [{"event": "handler_answered_wrongly", "log_level": "error", "code": "C", "field": "f"}]
+    assert info_of(found).metadata == {"event": "e", "code": "5", "self": "s", "field": "f"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [grpclib.GRPCError(Status.OK, "fine"), DispatchError(Status.OK, "fine")],
+    ids=lambda e: type(e).__name__,
+)
+def test_an_error_whose_status_is_ok_is_internal(error: Exception) -> None:
+    with capture_logs():
+        assert status_of(error).status is Status.INTERNAL
+
+
+def test_texts_with_lone_surrogates_travel_without_them() -> None:
+    found = status_of(CommandRejectedError("no \ud800", code="C", details={"file": "\udcff.txt"}))
+    carried = decode(RpcStatus, found.details)
+    assert carried.message == "no ?"
+    assert decode(ErrorInfo, carried.details[0].value).metadata == {"file": "?.txt"}

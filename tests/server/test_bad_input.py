@@ -296,5 +296,6 @@ async def test_a_handler_that_exits_leaves_the_server_serving() -> None:
         with capture_logs() as logged:
             errors = [await refusal(channel, *call) for call in CALLS]
     assert {error.grpc_code for error in errors} == {Status.INTERNAL}
+    assert "bank.Deposit" in str(errors[0].grpc_details)
     failures = [line for line in logged if line["event"] == "handler_failed"]
     assert "called exit('enough')" in str(failures[0]["exc_info"])

@@ -44,7 +44,7 @@ def answer_plainly(route: Route, command: CommandView, history: History) -> byte
         if hasattr(type(result), "__await__"):
             return _answer_later(route, command, history, result=result)
         return _encoded(method, command, sequence, result)
-    except Exception as error:
+    except BaseException as error:
         blame(error, method, type_url, command)
         raise
     finally:
@@ -70,7 +70,7 @@ async def _answer_later(
         if hasattr(type(result), "__await__"):
             result = await result
         return _encoded(method, command, history.next_sequence, result)
-    except Exception as error:
+    except BaseException as error:
         blame(error, method, command.payloads[0][0], command)
         raise
     finally:
