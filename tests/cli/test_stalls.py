@@ -8,6 +8,7 @@ from types import ModuleType
 import anyio
 import anyio.lowlevel
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from angzarr.cli.stalls import report_blocking_calls, report_stalls
 from angzarr.retry import ExponentialBackoffRetry
@@ -17,18 +18,26 @@ async def test_a_blocked_loop_is_reported_once_with_its_place() -> None:
     with capture_logs() as logs:
         async with report_stalls(limit=0.05):
             await anyio.sleep(0.02)
-            _block(0.4)
+            _block(logs)
             await anyio.sleep(0.02)
 
-    (entry,) = logs
+    (entry,) = blocked(logs)
     assert entry["event"] == "event_loop_blocked"
-    assert entry["at"].endswith("in _block")
 
 
-def _block(seconds: float) -> None:
-    until = time.monotonic() + seconds
+def _block(logs: list[EventDict]) -> None:
+    """Block until that is reported, and then for four times the limit."""
+    until = time.monotonic() + 20
+    while not blocked(logs) and time.monotonic() < until:
+        pass
+    until = time.monotonic() + 0.2
     while time.monotonic() < until:
         pass
+
+
+def blocked(logs: list[EventDict]) -> list[EventDict]:
+    """What is reported of the function here. A busy machine can keep the loop from turning elsewhere, too."""
+    return [entry for entry in logs if entry["at"].endswith(("in _block", "in blocked", "in <listcomp>"))]
 
 
 async def test_a_loop_that_turns_is_left_alone() -> None:

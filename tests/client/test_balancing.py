@@ -208,8 +208,11 @@ async def test_an_unknown_real_name_is_a_connection_error() -> None:
 
 
 async def test_closing_during_a_look_up_ends_the_calls_that_wait_for_it() -> None:
+    asked = asyncio.Event()
+
     class Slow(Named):
         async def addresses(self) -> list[str]:
+            asked.set()
             await asyncio.Event().wait()
             return []
 
@@ -218,7 +221,7 @@ async def test_closing_during_a_look_up_ends_the_calls_that_wait_for_it() -> Non
         call = asyncio.gather(
             QueryClient.from_channel(channel, retry=QUICK).get_event_book(Query()), return_exceptions=True
         )
-        await asyncio.sleep(0.01)
+        await asked.wait()
         await channel.aclose()
         [error] = await call
     assert isinstance(error, TransportError)

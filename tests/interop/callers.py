@@ -62,6 +62,7 @@ class Blocking:
     def _call(self, path: str, requests: Sequence[bytes], options: dict[str, Any]) -> Reply:
         both = options.pop("client_streaming", False), options.pop("server_streaming", False)
         with grpc.insecure_channel(self._address, OPTIONS) as channel:
+            grpc.channel_ready_future(channel).result(20)  # a deadline is for the call alone
             sent: Any = iter(requests) if both[0] else requests[0]
             method = _method(channel, *both)(path)
             if both[1]:
@@ -93,6 +94,7 @@ class Asyncio:
     async def _call(self, path: str, requests: Sequence[bytes], options: dict[str, Any]) -> Reply:
         both = options.pop("client_streaming", False), options.pop("server_streaming", False)
         async with grpc.aio.insecure_channel(self._address, OPTIONS) as channel:
+            await channel.channel_ready()
             sent: Any = iter(requests) if both[0] else requests[0]
             call = _method(channel, *both)(path)(sent, **{"timeout": 20, **options})
             messages: list[bytes] = []

@@ -158,7 +158,7 @@ async def test_a_deadline_ends_the_call_on_both_sides(
 ) -> None:
     service = Bytes()
     async with called(where, make_caller, service) as caller:
-        reply = await caller.call(WAIT, b"", timeout=0.3)
+        reply = await caller.call(WAIT, b"", timeout=0.5)
         assert reply.code is grpc.StatusCode.DEADLINE_EXCEEDED
         async with asyncio.timeout(10):
             await service.cancelled.wait()

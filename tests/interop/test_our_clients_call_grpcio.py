@@ -133,7 +133,7 @@ async def test_a_subscription_that_is_left_is_cancelled_at_the_server(where: str
 async def test_a_deadline_ends_the_call_on_both_sides_and_leaves_the_task_alone(where: str) -> None:
     async with coordinator(where) as (server, address), CommandHandlerClient.connect(address) as client:
         with pytest.raises(GRPCError) as caught:
-            await client.command("wait", ROOT).with_command(OpenAccount()).execute(timeout=0.2)
+            await client.command("wait", ROOT).with_command(OpenAccount()).execute(timeout=0.5)
         assert caught.value.grpc_code is Status.DEADLINE_EXCEEDED
         await ended(server.ended)
         task = asyncio.current_task()
