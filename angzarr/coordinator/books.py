@@ -26,10 +26,13 @@ from angzarr.messages import (
     Snapshot,
     pack,
 )
+from angzarr.router.raw.unread import UnreadPages
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _AT_ONCE = 1000
+_LONG = 50
+_TOO_LONG = 20_000
 _MAIN_NAMES = frozenset({"", "angzarr"})
 
 
@@ -112,6 +115,23 @@ async def event_book_in_turns(
     for start in range(_AT_ONCE, len(pages), _AT_ONCE):
         await asyncio.sleep(0)
         book.pages += [codec.decode(EventPage, page.data) for page in pages[start : start + _AT_ONCE]]
+    return book
+
+
+async def book_to_read(
+    cover: Cover,
+    pages: Sequence[StoredPage],
+    next_sequence: int,
+    snapshot: StoredSnapshot | None = None,
+) -> EventBook:
+    """As ``event_book``, for whoever asked for it: the pages of a long one are decoded when they are looked at.
+
+    Those of one that is so long that this would hold up the event loop are decoded here, in turns with others' work.
+    """
+    if not _LONG <= len(pages) <= _TOO_LONG:
+        return await event_book_in_turns(cover, pages, next_sequence, snapshot)
+    book = event_book(cover, (), next_sequence, snapshot)
+    book.pages = UnreadPages([page.data for page in pages])
     return book
 
 

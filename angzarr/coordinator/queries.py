@@ -109,8 +109,11 @@ class Queries:
             upper = query.temporal.as_of_sequence if has_field(query.temporal, "as_of_sequence") else None
             pages = up_to(await self._store.pages(key, 0, upper, divergence), query.temporal)
         else:
-            pages = await self._store.pages(key, divergence=divergence)
+            # In this order: a snapshot of events that are not among the pages would say more than they do.
             snapshot = await self._store.newest_snapshot(key)
+            pages = await self._store.pages(key, divergence=divergence)
+            if pages:
+                return Found(books.cover_of(key), books.visible(pages), pages[-1].sequence + 1, snapshot)
         following = await self._store.next_sequence(key, divergence)
         return Found(books.cover_of(key), books.visible(pages), following, snapshot)
 
@@ -133,8 +136,8 @@ class Found:
     snapshot: StoredSnapshot | None = None
 
     async def message(self) -> EventBook:
-        """The book; a large one is decoded in turns with others' work."""
-        return await books.event_book_in_turns(self.cover, self.pages, self.next_sequence, self.snapshot)
+        """The book."""
+        return await books.book_to_read(self.cover, self.pages, self.next_sequence, self.snapshot)
 
     def encoded(self) -> bytes:
         """The book's bytes."""

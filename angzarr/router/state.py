@@ -22,6 +22,7 @@ from angzarr.router import decorators as marks
 from angzarr.router.calls import Method
 from angzarr.router.faults import decode_payload, type_mismatch, wrong_return
 from angzarr.router.raw.shapes import Shapes
+from angzarr.router.raw.unread import UnreadPages
 from angzarr.router.registry import Compiled, compile_handler
 
 __all__ = ["Fold", "rebuild"]
@@ -62,16 +63,32 @@ class Fold:
         """
         if book is None:
             return self.fresh(instance)
-        snapshot = snapshot_of(book)
-        if snapshot is None:
-            state, floor = self.fresh(instance), None
-        else:
-            state, floor = self.from_snapshot(snapshot.state), snapshot.sequence
+        pages = book.pages
+        data = pages.encoded() if isinstance(pages, UnreadPages) else None
+        if data is None:
+            return self._over_messages(instance, book)
+        from angzarr.router.raw.pages import fold_pages
+
+        try:
+            return fold_pages(data, 0, len(data), self, instance, *self._begin(instance, book))[0]
+        except Exception:
+            # Something is wrong; the fold over messages says best what.
+            return self._over_messages(instance, book)
+
+    def _over_messages(self, instance: Any, book: EventBook) -> Any:
+        state, floor = self._begin(instance, book)
         for page in book.pages:
             payload = any_of(page)
             if payload is not None and not _at_or_below(page, floor):
                 state = self.apply(instance, state, payload.type_url, payload.value)
         return state
+
+    def _begin(self, instance: Any, book: EventBook) -> tuple[Any, int | None]:
+        """The state before a book's pages, and the sequence it covers."""
+        snapshot = snapshot_of(book)
+        if snapshot is None:
+            return self.fresh(instance), None
+        return self.from_snapshot(snapshot.state), snapshot.sequence
 
     def from_snapshot(self, packed: PackedAny) -> Any:
         """The state a snapshot holds.

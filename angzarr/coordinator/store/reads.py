@@ -1,7 +1,8 @@
 """Every question the store answers, as SQL. Each function runs in a reader's thread."""
 
+import functools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from angzarr.coordinator.store.records import (
@@ -26,6 +27,8 @@ _LOGGED = (
     " source_sequence, component, command_index, command_type, received_at, stored_at"
 )
 _LAST_POSITION = (1 << 63) - 1
+_as_page: Callable[[Sequence[Any]], StoredPage] = functools.partial(tuple.__new__, StoredPage)
+"""A row of ``_PAGE``; without the checks of ``StoredPage._make``, of which there would be one a page."""
 # From one root to the next by way of the index: the events between them are not looked at.
 _ROOTS_OF_A_DOMAIN = """
 WITH RECURSIVE found(root) AS (
@@ -99,7 +102,7 @@ def own_pages(connection: sqlite3.Connection, key: Key, lower: int, upper: int |
             f"SELECT {_PAGE} FROM events WHERE {_AGGREGATE} AND sequence BETWEEN ? AND ? ORDER BY sequence",
             (*key, lower, upper),
         )
-    return [StoredPage._make(row) for row in rows]
+    return list(map(_as_page, rows))
 
 
 def newest_snapshot(connection: sqlite3.Connection, key: Key) -> StoredSnapshot | None:
@@ -141,7 +144,7 @@ def by_external_id(connection: sqlite3.Connection, key: Key, external_id: str) -
         " ORDER BY part",
         (*key, external_id),
     )
-    return [StoredPage._make(row) for row in rows]
+    return list(map(_as_page, rows))
 
 
 def by_provenance(connection: sqlite3.Connection, key: Key, causes: Sequence[Provenance]) -> list[StoredPage]:
