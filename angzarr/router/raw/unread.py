@@ -67,7 +67,7 @@ def _right_add(self: UnreadPages, other: list[Any]) -> list[Any]:
     return other + list(self)
 
 
-USES = (
+USES: tuple[str, ...] = (
     *(
         "__add__",
         "__contains__",
