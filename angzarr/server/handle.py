@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from types import CodeType
 
 from angzarr.server.grpc_server import GrpcServer
 from angzarr.server.health import HealthService
@@ -18,6 +19,7 @@ class ServerHandle:
         transport_signal: set once the socket is bound; the readiness supervisor looks at it.
         health_servicer: the health of the services.
         probes: what the readiness supervisor looks at.
+        handlers: the code of the handlers served, by which one that holds the event loop is named.
     """
 
     server: GrpcServer
@@ -25,6 +27,7 @@ class ServerHandle:
     transport_signal: TransportSignal
     health_servicer: HealthService
     probes: list[Probe] = field(default_factory=list)
+    handlers: dict[CodeType, str] = field(default_factory=dict, repr=False)
 
     async def start(self) -> None:
         """Bind and listen.

@@ -21,6 +21,7 @@ from angzarr.server.options import ServerOptions
 from angzarr.server.readiness import Probe, TransportProbe, output_probes, probe_config_from_env
 from angzarr.server.reflection import OF_EVERY_SERVER, ReflectionService
 from angzarr.server.signals import StopSignals
+from angzarr.server.stalls import code_of, naming_stalls
 from angzarr.server.tls import tls_of_environment
 from angzarr.server.transport import transport_of_environment
 
@@ -99,7 +100,8 @@ async def serve(
     """Serve until SIGTERM, SIGINT or cancellation, then drain.
 
     Stopping: health says NOT_SERVING, no new calls are accepted, calls in flight finish within the grace period, the
-    socket file goes. A second signal ends the grace period.
+    socket file goes. A second signal ends the grace period. A handler that holds the event loop for more than a second
+    is named in the log, since nothing else happens meanwhile.
 
     Args:
         routers_or_app: built routers, of any kinds, an ``App``, or other grpclib services.
@@ -140,7 +142,7 @@ async def run(handle: ServerHandle, logger: Any, context: Mapping[str, Any]) -> 
         ClientError: as `ServerHandle.start`, or INVALID_ENVIRONMENT.
     """
     interval, limit = probe_config_from_env()
-    with StopSignals() as signals:
+    with StopSignals() as signals, naming_stalls(handle.handlers):
         started = False
         try:
             await handle.start()
@@ -218,6 +220,7 @@ def build(
         transport_signal=signal,
         health_servicer=health,
         probes=[transport, *(_probes_of(services) if outputs is None else outputs)],
+        handlers=code_of(services),
     )
 
 

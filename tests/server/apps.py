@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 from typing import Any
 
 from angzarr.router import Router, command_handler, handles
@@ -30,6 +31,19 @@ class Stuck:
         threading.Event().wait()
 
 
+@command_handler(domain="slow", state=dict)
+class Blocking:
+    """Holds the event loop, as asynchronous as it looks."""
+
+    @handles(OpenAccount)
+    async def open(self, command: OpenAccount) -> AccountOpened:
+        self._compute(1.3)
+        return AccountOpened(owner=command.owner)
+
+    def _compute(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
 def stuck() -> Any:
     return Router("stuck", run_sync_handlers_in_thread=True).with_handler(Stuck, Stuck).build()
 
@@ -46,6 +60,8 @@ def main(kind: str) -> None:
         run_server(None, slow(), "slow", "slow", default_port="50052")
     elif kind == "stuck":
         run_command_handler_server(stuck())
+    elif kind == "blocking":
+        run_command_handler_server(Router("blocking").with_handler(Blocking, Blocking).build())
     elif kind == "patient":
         asyncio.run(serve(slow(), grace=60))
     elif kind == "stuck in a loop":
