@@ -105,11 +105,13 @@ async def test_an_idle_connection_is_told_goodbye_at_once() -> None:
 
 
 async def test_a_call_that_crosses_the_goodbye_is_refused_as_not_executed() -> None:
-    async with serving(Bytes()) as (server, port), await Peer.connect(port) as peer:
-        await peer.answer(peer.request(ECHO, b"x"))
-        async with draining(server):
+    async with serving(Bytes(), linger=30.0) as (server, port):
+        async with await Peer.connect(port) as peer:
+            await peer.answer(peer.request(ECHO, b"x"))
+            drain = asyncio.create_task(server.drain(30.0))
             await peer.goaway()
             assert await peer.answer(peer.request(ECHO, b"late")) == {"reset": "7"}
+        await drain
 
 
 async def test_the_server_ends_when_its_clients_have_hung_up() -> None:
