@@ -40,7 +40,7 @@ class TooLargeHeaders(ProtocolError):
 def event(cls: type[E], **fields: Any) -> E:
     """An event of h2's, whose constructors differ between its versions."""
     made = cls.__new__(cls)
-    made.__dict__.update(fields)
+    made.__dict__ = fields
     return made
 
 

@@ -30,11 +30,12 @@ class Prepared(Pairs):
         super().__init__(headers)
         self.block: bytes = b"".join([_STATIC.get(header) or _literal(*header) for header in headers])
 
-    def plus(self, more: Pairs) -> "Prepared":
+    def plus(self, more: "Prepared") -> "Prepared":
         """These headers and others."""
         made = Prepared.__new__(Prepared)
-        list.__init__(made, self + more)
-        made.block = self.block + b"".join([_literal(*header) for header in more])
+        made += self
+        made += more
+        made.block = self.block + more.block
         return made
 
 

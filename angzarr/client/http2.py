@@ -94,8 +94,7 @@ class Processor(EventsProcessor):
             self.close("drained")
 
     def process(self, event: Event) -> None:
-        processors: Any = getattr(self, "processors", None)  # grpclib deletes the table on closing
-        handle = processors.get(event.__class__) if processors is not None else None
+        handle = self.processors.get(event.__class__)
         if handle is not None:
             handle(event)
 
@@ -168,7 +167,8 @@ class Processor(EventsProcessor):
             stream.__terminated__(reason)
 
     def close(self, reason: str = "Connection closed") -> None:
-        super().close(reason)
+        super().close(reason)  # which deletes the table of what to do with events: from here on, nothing
+        self.processors: dict[Any, Any] = {}
         self.ending = self.ending or reason
         self.refuse(OSError(reason))
         self.connection.write_ready.set()
@@ -240,9 +240,9 @@ class ClientProtocol(H2Protocol):
             self.connection.flush()
             self.processor.close(f"the server broke the protocol: {error}")
             return
-        processor = self.processor
+        process = self.processor.process
         for event in events:
-            processor.process(event)
+            process(event)
         if not self.connection.is_closing():
             self.connection.flush()
 

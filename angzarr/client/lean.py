@@ -19,7 +19,7 @@ from h2.exceptions import (
 )
 
 from angzarr.client import frames
-from angzarr.client.headers import RequestEncoder
+from angzarr.client.headers import Prepared, RequestEncoder
 from angzarr.client.patience import SENT
 from angzarr.client.receiving import Receiver, Stream
 
@@ -98,6 +98,35 @@ class LeanConnection(Receiver):
         for start in range(size, len(block), size):
             last = frames.END_HEADERS if start + size >= len(block) else 0
             self._frame(frames.CONTINUATION, last, stream_id, block[start : start + size])
+
+    def send_request(self, headers: Prepared, message: bytes) -> int | None:
+        """Open a stream and send all of a request that has one message.
+
+        Args:
+            headers: of the request.
+            message: with its gRPC prefix.
+
+        Returns:
+            The stream's id; None when it takes more than one step, and nothing was done.
+        """
+        stream_id, block, size = self._next_stream, headers.block, len(message)
+        if (
+            len(self.streams) >= self.max_concurrent_streams
+            or stream_id > frames.LAST_STREAM
+            or self._forget_table
+            or size > self._send_window
+            or size > self._their_window
+            or max(size, len(block)) > self.max_outbound_frame_size
+        ):
+            return None
+        self._next_stream = stream_id + 2
+        stream = self.streams[stream_id] = Stream(self._their_window - size, self._window)
+        stream.ended_here = True
+        self._send_window -= size
+        self._patience.earn(SENT)
+        self._frame(frames.HEADERS, frames.END_HEADERS, stream_id, block)
+        self._frame(frames.DATA, frames.END_STREAM, stream_id, message)
+        return stream_id
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
         """Send data.

@@ -59,7 +59,7 @@ class Receiver:
         self._window = window
         self._decoder = AnswerDecoder(frames.OUR_MAX_HEADERS)
         self._out = bytearray()
-        self._in = bytearray()
+        self._in = b""
         self._block: tuple[int, int, bytearray, int] | None = None
         self._next_stream = 1
         self._greeted = False
@@ -96,33 +96,34 @@ class Receiver:
             ProtocolError: the server breaks the protocol; a GOAWAY that says how is to be written.
         """
         events: list[Event] = []
-        buffer = self._in
-        buffer += data
-        start, end = 0, len(buffer)
+        if self._in:
+            data = self._in + data
+        start, end = 0, len(data)
         try:
             while end - start >= 9:
-                size_and_kind, flags, stream_id = _HEAD.unpack_from(buffer, start)
+                size_and_kind, flags, stream_id = _HEAD.unpack_from(data, start)
                 size, kind = size_and_kind >> 8, size_and_kind & 0xFF
                 if size > frames.OUR_MAX_FRAME:
                     raise FrameTooLargeError(f"a frame of {size} bytes")
                 if not self._greeted:
                     self._greet(kind)
-                if end - start < 9 + size:
+                stop = start + 9 + size
+                if stop > end:
                     break
                 stream_id &= frames.LAST_STREAM
-                payload = bytes(buffer[start + 9 : start + 9 + size])
                 if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
                     raise ProtocolError("a header block is interrupted")
                 handler = self._handlers.get(kind)
                 if handler is None:
                     self._patience.spend()
                 else:
-                    handler(flags, stream_id, payload, events)
-                start += 9 + size
+                    handler(flags, stream_id, data[start + 9 : stop], events)
+                start = stop
         except ProtocolError as error:
             self.close_connection(error.error_code)
             raise
-        del buffer[:start]
+        finally:
+            self._in = data[start:]
         return events
 
     def data_to_send(self) -> bytes:

@@ -16,6 +16,8 @@ from h2.errors import ErrorCodes
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
 from angzarr.client import failures
+from angzarr.client.headers import Prepared
+from angzarr.client.lean import LeanConnection
 from angzarr.client.writing import ClientConnection
 from angzarr.errors import ClientError
 
@@ -32,6 +34,22 @@ class CallStream:
         single: whether one message is all the answer may have.
     """
 
+    _whole: asyncio.Future[None] | None = None  # of who waits for all of the answer
+    _timer: asyncio.TimerHandle | None = None
+    _release: Callable[[], None] | None = None
+    _failure: ClientError | None = None
+    _wanted = _PREFIX
+    _unacknowledged = 0
+    _batch: int | None = None
+    id: int = 0
+    ended: bool = False
+    waits_for_window: bool = False
+    # What grpclib's events processor reads and writes on its own streams:
+    headers: list[tuple[str, str]] | None = None
+    trailers: list[tuple[str, str]] | None = None
+    data_received = 0
+    buffer = headers_received = trailers_received = window_updated = property(lambda stream: stream)
+
     def __init__(self, protocol: H2Protocol, limit: int, *, single: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
@@ -39,23 +57,8 @@ class CallStream:
         self._write: Callable[[], None] = getattr(protocol, "flush", protocol.connection.flush)
         self._limit = limit
         self._single = single
-        self._whole: asyncio.Future[None] | None = None  # of who waits for all of the answer
         self._waiters: list[asyncio.Future[None]] = []  # of who waits for less: one sends, one receives
-        self._timer: asyncio.TimerHandle | None = None
-        self._release: Callable[[], None] | None = None
-        self._failure: ClientError | None = None
         self._body = bytearray()
-        self._wanted = _PREFIX
-        self._unacknowledged = 0
-        self._batch: int | None = None
-        self.id: int = 0
-        self.ended: bool = False
-        self.waits_for_window: bool = False
-        # What grpclib's events processor reads and writes on its own streams:
-        self.headers: list[tuple[str, str]] | None = None
-        self.trailers: list[tuple[str, str]] | None = None
-        self.data_received = 0
-        self.buffer = self.headers_received = self.trailers_received = self.window_updated = self
 
     def set(self) -> None:
         """Headers, trailers or window came in, or the call is over: wake those who may have waited for it."""
@@ -157,26 +160,28 @@ class CallStream:
         if data is not None and sent < len(data):
             await self.send_rest(data, sent, end)
 
-    def start(self, headers: list[tuple[str, str]], data: bytes) -> int | None:
-        """Open the stream with a request of one message, as ``open`` does, when that needs no waiting.
+    def start(self, headers: Prepared, data: bytes) -> bool:
+        """Open the stream with a request of one message, as ``open`` does, when that takes one step and no waiting.
 
         Returns:
-            How many bytes of the message were sent; None when it cannot be opened now, and nothing was done.
+            Whether it was done; otherwise nothing was.
         """
-        connection = self._protocol.connection
-        if self._failure is not None or not connection.write_ready.is_set() or connection.is_closing():
-            return None
-        h2 = connection._connection
-        try:
-            stream_id = h2.get_next_available_stream_id()
-            h2.send_headers(stream_id, headers)
-        except (TooManyStreamsError, NoAvailableStreamIDError, ProtocolError):
-            return None
+        connection: Any = self._protocol.connection
+        http2 = connection._connection
+        if (
+            self._failure is not None
+            or not isinstance(http2, LeanConnection)
+            or not connection.write_ready.is_set()
+            or connection.is_closing()
+        ):
+            return False
+        stream_id = http2.send_request(headers, data)
+        if stream_id is None:
+            return False
         self._opened(stream_id)
-        sent = self._send_some(data, 0, True)
-        self._flush()
-        connection.headers_send_process()
-        return sent
+        self._batch = connection.batch
+        self._write()
+        return True
 
     def _opened(self, stream_id: int) -> None:
         self.id = stream_id

@@ -72,6 +72,8 @@ class _Method:
                 ("user-agent", _USER_AGENT),
             ]
         )
+        self._last_metadata: Metadata = ()
+        self._last_prepared = Prepared([])
         self._ours = isinstance(channel, Channel)
         self._usual_headers: Any = None
         self._usual_trailers: Any = None
@@ -89,16 +91,13 @@ class _Method:
             headers = self._headers
             if timeout is not None and deadline is not None:
                 stream.fail_at(deadline, timeout)
-                headers = headers.plus([("grpc-timeout", _timeout_header(deadline))])
+                headers = headers.plus(Prepared([("grpc-timeout", _timeout_header(deadline))]))
             if metadata:
-                headers = headers.plus(encode_metadata(metadata))
+                headers = headers.plus(self._prepared(metadata))
             if not self._ours:
                 headers = await self._listened(headers)
-            sent = None if data is None else stream.start(headers, data)
-            if sent is None:
+            if data is None or not stream.start(headers, data):
                 await stream.open(headers, data, end=end)
-            elif data is not None and sent < len(data):
-                await stream.send_rest(data, sent, end)
         except BaseException:
             stream.close()
             raise
@@ -127,7 +126,14 @@ class _Method:
             deadline=None,
             content_type="application/grpc",
         )
-        return headers.plus(encode_metadata(tuple(metadata.items()))) if metadata else headers
+        return headers.plus(self._prepared(tuple(metadata.items()))) if metadata else headers
+
+    def _prepared(self, metadata: Metadata) -> Prepared:
+        """Metadata as headers; one call's are often the next one's."""
+        pairs = tuple(metadata)
+        if pairs != self._last_metadata:
+            self._last_metadata, self._last_prepared = pairs, Prepared(encode_metadata(pairs))
+        return self._last_prepared
 
     def frame(self, request: betterproto.Message) -> bytes:
         """A request as it travels."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angzarr.client.headers import AnswerDecoder, RequestEncoder
+from angzarr.client.headers import AnswerDecoder, Prepared, RequestEncoder
 
 NAMES = st.from_regex(r"[a-z0-9_.-]{1,20}", fullmatch=True)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300)
@@ -42,6 +42,12 @@ def test_the_same_headers_are_the_same_bytes_and_leave_no_trace_in_the_peers_tab
     decoder.decode(first)
     assert encoder.encode(REQUEST) == first
     assert not decoder.header_table.dynamic_entries
+
+
+def test_prepared_headers_can_be_put_together() -> None:
+    whole = Prepared(REQUEST).plus(Prepared([("grpc-timeout", "1S")])).plus(Prepared([("x", "y")]))
+    assert whole == [*REQUEST, ("grpc-timeout", "1S"), ("x", "y")]
+    assert pairs(hpack.Decoder().decode(RequestEncoder().encode(whole))) == whole
 
 
 def test_secrets_are_marked_never_to_be_indexed() -> None:

@@ -14,6 +14,7 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from angzarr.client.headers import Prepared
 from angzarr.client.lean import LeanConnection
 
 WINDOW = 4 * 2**20
@@ -118,6 +119,54 @@ def test_a_request_reaches_h2s_server() -> None:
     assert [tuple(header) for header in headers] == [*REQUEST, ("x-correlation-id", "corr")]
     assert [event.data for event in events if isinstance(event, h2.events.DataReceived)] == [b"question"]
     assert any(isinstance(event, h2.events.StreamEnded) for event in events)
+
+
+def test_a_request_in_one_step_is_that_of_two_steps() -> None:
+    one, two = opened(), opened()
+    assert one.send_request(Prepared(REQUEST), b"question") == 1
+    two.send_headers(1, REQUEST)
+    two.send_data(1, b"question", end_stream=True)
+    assert one.data_to_send() == two.data_to_send() != b""
+    assert (one._send_window, one._next_stream) == (two._send_window, two._next_stream) == (65527, 3)
+    assert one.streams[1].send_window == two.streams[1].send_window == 65527
+    assert one.streams[1].ended_here
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "headers", "message"),
+    [
+        pytest.param(frame(4, 0, 0, b"\0\x03\0\0\0\0"), REQUEST, b"", id="no stream is allowed"),
+        pytest.param(frame(4, 0, 0, b"\0\x04\0\0\0\x07"), REQUEST, b"question", id="the window is small"),
+        pytest.param(frame(4, 0, 0, b"\0\x01\0\0\0\0"), REQUEST, b"", id="HPACK has something to say first"),
+        pytest.param(b"", REQUEST, bytes(16385), id="the message takes two frames"),
+        pytest.param(b"", [*REQUEST, ("x", "x" * 16384)], b"", id="the headers take two frames"),
+    ],
+)
+def test_what_one_step_cannot_do_is_left_undone(
+    obstacle: bytes, headers: list[tuple[str, str]], message: bytes
+) -> None:
+    client = opened()
+    client.receive_data(obstacle)
+    client.data_to_send()
+    assert client.send_request(Prepared(headers), message) is None
+    assert client.data_to_send() == b""
+    assert client.get_next_available_stream_id() == 1
+    assert not client.streams
+
+
+def test_one_step_takes_no_more_than_the_connections_window() -> None:
+    client = opened()
+    for _ in range(4):
+        client.send_request(Prepared(REQUEST), bytes(16000))
+    assert client.send_request(Prepared(REQUEST), bytes(1536)) is None
+    assert client.send_request(Prepared(REQUEST), bytes(1535)) == 9
+
+
+def test_no_stream_is_opened_in_one_step_when_the_ids_have_run_out() -> None:
+    client = opened()
+    client._next_stream = 2**31 - 1
+    assert client.send_request(Prepared(REQUEST), b"") == 2**31 - 1
+    assert client.send_request(Prepared(REQUEST), b"") is None
 
 
 def test_headers_larger_than_a_frame_are_continued() -> None:
