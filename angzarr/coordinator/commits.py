@@ -28,6 +28,7 @@ class Flow:
         chain: their names, for the error when there are too many.
         cascade_id: two-phase marking, or ``""``.
         cascade: what is known of the CASCADE this belongs to; None outside of one.
+        caused: how many reactions in a row led here, in any mode.
     """
 
     mode: SyncMode = ASYNC
@@ -36,6 +37,7 @@ class Flow:
     chain: tuple[str, ...] = ()
     cascade_id: str = ""
     cascade: "Cascade | None" = None
+    caused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class ReactionConfig:
     read_ahead: int = 20_000
     """Events that are read ahead of what a projector has taken in; bounds memory while it catches up."""
 
+    depth: int = 1000
+    """How many reactions may cause one another in a row, in any sync mode, before the next goes to the dead letters:
+    sagas that answer each other for ever. A replayed letter goes on for as many again."""
+
     patience: float = 60.0
     """Seconds that a business server in another process may be out of reach before ``attempts`` counts: a restart of it
     costs no dead letters. Its reactions go on as soon as a health check finds it again."""

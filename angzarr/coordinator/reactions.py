@@ -82,7 +82,8 @@ class Reactions:
             names += [(PROCESS_MANAGER, one.name) for one in managers if key.domain in one.sources]
         if not names:
             return []
-        body = trigger_body(commit.flow.mode, commit.flow.errors, commit.flow.cascade_id)
+        flow = commit.flow
+        body = trigger_body(flow.mode, flow.errors, flow.cascade_id, caused=flow.caused)
         return [Enqueue(kind, name, key, first, last, correlation_id, body) for kind, name in names]
 
     def committed(self, commit: Commit) -> list[Item]:

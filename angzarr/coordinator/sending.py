@@ -142,6 +142,7 @@ def _delivery(
         "kind": sender.kind,
         "cause": _cause(sender.cause),
         "cascade": cascade_id_of(trigger),
+        "caused": caused_of(trigger) + 1,
     }
     if sender.known_by is not None:
         meta["stamped"] = _cause(sender.stamped)
@@ -208,6 +209,7 @@ def trigger_body(
     cascade_id: str = "",
     book: EventBook | None = None,
     *,
+    caused: int = 0,
     replayed: bool = False,
 ) -> bytes:
     """What a reaction must know of the command that triggered it.
@@ -217,9 +219,10 @@ def trigger_body(
         errors: what a failing reaction means under CASCADE.
         cascade_id: two-phase marking, or ``""``.
         book: the events, where the store does not have them.
+        caused: how many reactions in a row led to the command.
         replayed: whether it comes from the dead letters.
     """
-    meta = {"mode": int(mode), "errors": int(errors), "cascade": cascade_id}
+    meta = {"mode": int(mode), "errors": int(errors), "cascade": cascade_id, "caused": caused}
     if replayed:
         meta["replayed"] = True
     return pack_body(meta, b"" if book is None else codec.encode(book))
@@ -229,6 +232,12 @@ def cascade_id_of(row: OutboxRow) -> str:
     """The two-phase cascade that a step belongs to, or ``""``."""
     cascade_id: str = unpack_body(row.body)[0].get("cascade", "")
     return cascade_id
+
+
+def caused_of(row: OutboxRow) -> int:
+    """How many reactions in a row led to a step; none to those that earlier versions left."""
+    caused: int = unpack_body(row.body)[0].get("caused", 0)
+    return caused
 
 
 def rows_of(planned: Iterable[Any], ids: Sequence[Any], now: int) -> list[OutboxRow]:

@@ -21,6 +21,7 @@ from angzarr.coordinator.engine import (
 )
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent, guarded
+from angzarr.coordinator.loops import too_many
 from angzarr.coordinator.processes import process_events
 from angzarr.coordinator.sending import (
     COMMAND,
@@ -30,6 +31,7 @@ from angzarr.coordinator.sending import (
     SAGA,
     Sender,
     cascade_id_of,
+    caused_of,
     deliveries,
     delivery_of,
     follow_up,
@@ -109,8 +111,12 @@ class Steps:
         """
         item.started_at = asyncio.get_running_loop().time()
         faults.reached("after outbox read")
-        kind = item.row.kind
+        kind, caused = item.row.kind, caused_of(item.row)
+        flow = replace(flow, caused=caused)
         try:
+            if caused > self._config.depth and kind != REJECTION:
+                error = await too_many(self._engine.store, item.row, self._config.depth)
+                raise FailedError(error, hopeless=True)
             if kind == SAGA:
                 return await self._call_saga(item)
             if kind == PROCESS_MANAGER:
@@ -269,7 +275,7 @@ class Steps:
                 stamped(own, history.next_sequence, engine.config.commands.max_events)
             except GRPCError as error:
                 raise FailedError(error, hopeless=True) from error
-            flow = Flow(cascade_id=cascade_id_of(row))
+            flow = Flow(cascade_id=cascade_id_of(row), caused=caused_of(row) + 1)
             commit = commit_of(process, own, history.next_sequence, flow)
             events = new_events(
                 commit.stored,
