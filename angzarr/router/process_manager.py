@@ -20,10 +20,11 @@ from angzarr.messages import (
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
+from angzarr.router.events import events_of, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
 from angzarr.router.raw.history import RawHistory
 from angzarr.router.raw.scan import process_state_at
-from angzarr.router.reactions import Checks, Trigger, correlated, cover_of, triggers_of
+from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
 from angzarr.router.requests import BookHistory, History
@@ -77,6 +78,7 @@ class ProcessManagerRouter(BuiltRouter):
     def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
         super().__init__(factories, **options)
         self._folds = tuple(Fold(compiled) for compiled, _ in self.entries)
+        self._wanted = reacted_to({name for compiled, _ in self.entries for name in compiled.handles})
 
     async def dispatch(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
         """Hand every inline event of the trigger book, in order, to the process managers that list its domain.
@@ -135,8 +137,9 @@ class ProcessManagerRouter(BuiltRouter):
     ) -> ProcessManagerHandleResponse:
         if not has_field(request, "trigger"):
             raise malformed(codes.MISSING_PM_TRIGGER, messages.MISSING_PM_TRIGGER)
-        cover = cover_of(request.trigger)
-        triggers = triggers_of(request.trigger, request.destination_sequences, _CHECKS)
+        trigger = events_of(request.trigger, self._wanted)
+        cover = trigger.cover
+        triggers = triggers_of(trigger, request.destination_sequences, _CHECKS)
         processes = [
             Process(compiled, factory, fold, history)
             for (compiled, factory), fold in zip(self.entries, self._folds, strict=True)

@@ -1,11 +1,13 @@
 """Events in, views written: the router of projectors."""
 
+from collections.abc import Sequence
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, ClassVar
 
 import betterproto
 
 from angzarr import codec
+from angzarr.codec.wire import MAX_DEPTH
 from angzarr.messages import (
     WILDCARD_DOMAIN,
     Cover,
@@ -17,10 +19,10 @@ from angzarr.messages import (
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
+from angzarr.router.events import Events, events_of, handled
 from angzarr.router.faults import decode_payload, explain, wrong_request, wrong_return
-from angzarr.router.reactions import cover_of
-from angzarr.router.registry import Compiled
-from angzarr.router.state import inline_events
+from angzarr.router.raw.events import EventForms, read_events
+from angzarr.router.registry import Compiled, Factory
 
 __all__ = ["ProjectorRouter"]
 
@@ -30,6 +32,11 @@ class ProjectorRouter(BuiltRouter):
 
     kind: ClassVar[str] = "projector"
     request_type: ClassVar[type[betterproto.Message]] = EventBook
+
+    def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
+        super().__init__(factories, **options)
+        names = {name for compiled, _ in self.entries for name in compiled.handles}
+        self._forms = EventForms(handled(names))
 
     async def dispatch(self, request: EventBook, *, speculative: bool = False) -> Projection:
         """Hand every inline event of a book, in order, to the projectors of its domain.
@@ -50,9 +57,29 @@ class ProjectorRouter(BuiltRouter):
         """
         if not isinstance(request, EventBook):
             raise wrong_request(EventBook, request)
-        book, cover = request, cover_of(request)
+        return await self._dispatch(events_of(request, self._forms.wanted), speculative)
+
+    async def dispatch_bytes(self, data: bytes) -> bytes:
+        """``dispatch`` from bytes to bytes: only events that have a handler become objects.
+
+        Args:
+            data: an encoded EventBook.
+
+        Returns:
+            The encoded Projection.
+
+        Raises:
+            DecodeError: ``data`` is malformed; else as ``dispatch``.
+        """
+        events = read_events(data, 0, len(data), MAX_DEPTH - 1, self._forms)
+        if events is None:
+            return await super().dispatch_bytes(data)
+        return codec.encode(await self._dispatch(events, speculative=False))
+
+    async def _dispatch(self, events: Events, speculative: bool) -> Projection:
+        cover = events.cover
         domain = WILDCARD_DOMAIN if cover is None else cover.domain
-        projection = Projection(sequence=book.next_sequence)
+        projection = Projection(sequence=events.next_sequence)
         if cover is not None:
             projection.cover = codec.clone(cover)
         with bound(Cover() if cover is None else cover):
@@ -63,29 +90,30 @@ class ProjectorRouter(BuiltRouter):
             ]
             if live:
                 projection.projector = live[-1][0].info.name
-            await self._project(book, live, cover, speculative, projection)
+            await self._project(events, live, speculative, projection)
         return projection
 
     async def _project(
         self,
-        book: EventBook,
+        events: Events,
         live: list[tuple[Compiled, Any]],
-        cover: Cover | None,
         speculative: bool,
         projection: Projection,
     ) -> None:
+        cover = events.cover
+
         def extra(name: str) -> Any:
             if name == "speculative":
                 return speculative
             known = Cover() if cover is None else cover
             return known.correlation_id if name == "correlation_id" else codec.clone(known)
 
-        for payload in inline_events(book.pages):
+        for type_url, value, _ in events.found:
             for handler, instance in live:
-                for method in handler.handles.get(type_name_from_url(payload.type_url), ()):
+                for method in handler.handles.get(type_name_from_url(type_url), ()):
                     assert method.message is not None
-                    event = decode_payload(method.message, payload.type_url, payload.value)
-                    result = await self._show(method, instance, event, extra, payload.type_url, cover)
+                    event = decode_payload(method.message, type_url, value)
+                    result = await self._show(method, instance, event, extra, type_url, cover)
                     if isinstance(result, GeneratorType | AsyncGeneratorType):
                         raise wrong_return(method, result)  # which has not run at all
                     if isinstance(result, betterproto.Message):

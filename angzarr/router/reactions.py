@@ -4,22 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import betterproto
-
 from angzarr import codec
 from angzarr.destinations import Destinations
-from angzarr.messages import (
-    CommandBook,
-    Cover,
-    EventBook,
-    EventPage,
-    any_of,
-    framework_name,
-    has_field,
-    type_name_from_url,
-)
+from angzarr.messages import CommandBook, Cover, EventBook, type_name_from_url
+from angzarr.router.events import Event, Events, is_notification
 from angzarr.router.faults import malformed
-from angzarr.router.state import explicit_sequence, inline_events
 
 B = TypeVar("B", CommandBook, EventBook)
 
@@ -33,15 +22,23 @@ class Checks:
     bad_type_url: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
 class Trigger:
-    """One page with an inline event, and what a handler of it may ask for."""
+    """One page with an inline event, and what a handler of it may ask for.
 
-    type_url: str
-    value: bytes
-    source_seq: int
-    cover: Cover | None
-    destinations: Destinations
+    Attributes:
+        type_url: the event's.
+        value: its bytes.
+        source_seq: the sequence that a reaction to it refers to.
+        cover: the book's, or None.
+    """
+
+    __slots__ = ("_destinations", "_sequences", "cover", "source_seq", "type_url", "value")
+
+    def __init__(self, event: Event, cover: Cover | None, sequences: Mapping[str, int]) -> None:
+        self.type_url, self.value, self.source_seq = event
+        self.cover = cover
+        self._sequences = sequences
+        self._destinations: Destinations | None = None
 
     @property
     def name(self) -> str:
@@ -51,7 +48,16 @@ class Trigger:
     @property
     def is_notification(self) -> bool:
         """Whether it tells of a rejection."""
-        return framework_name(self.type_url) == "Notification"
+        return is_notification(self.type_url)
+
+    @property
+    def destinations(self) -> Destinations:
+        """The destinations of a reaction to it."""
+        if self._destinations is None:
+            self._destinations = Destinations(
+                dict(self._sequences), source=self.cover, source_seq=self.source_seq
+            )
+        return self._destinations
 
     def extra(self, name: str) -> Any:
         """The value of an opt-in parameter."""
@@ -66,50 +72,22 @@ class Trigger:
         return None if name == "source_cover" else Cover()
 
 
-def cover_of(book: EventBook) -> Cover | None:
-    """The book's cover, or None."""
-    return book.cover if has_field(book, "cover") else None
-
-
-def has_notification(book: EventBook) -> bool:
-    """Whether some page tells of a rejection."""
-    return any(framework_name(payload.type_url) == "Notification" for payload in inline_events(book.pages))
-
-
-def triggers_of(book: EventBook, sequences: Mapping[str, int], checks: Checks) -> list[Trigger]:
-    """The pages to react to, in order.
+def triggers_of(events: Events, sequences: Mapping[str, int], checks: Checks) -> list[Trigger]:
+    """The events to react to, in order.
 
     Raises:
         DispatchError: the kind's codes for a book without pages, without any inline event, or with an inline event
             whose type URL names nothing.
     """
-    if not book.pages:
+    if not events.pages:
         raise malformed(*checks.empty)
-    cover = cover_of(book)
-    triggers = []
-    for page in book.pages:
-        payload = any_of(page)
-        if payload is None:
-            continue
-        if not type_name_from_url(payload.type_url):
+    for type_url, _, _ in events.found:
+        if not type_name_from_url(type_url):
             code, text = checks.bad_type_url
-            raise malformed(code, text, type_url=payload.type_url)
-        seq = source_sequence(page)
-        destinations = Destinations(dict(sequences), source=cover, source_seq=seq)
-        triggers.append(Trigger(payload.type_url, payload.value, seq, cover, destinations))
-    if not triggers:
+            raise malformed(code, text, type_url=type_url)
+    if not events.inline:
         raise malformed(*checks.no_payload)
-    return triggers
-
-
-def source_sequence(page: EventPage) -> int:
-    """The sequence a reaction to the page refers to: its own, or that of the deferred event's source; else 0."""
-    deferred = page.header.angzarr_deferred if _arm_of(page) == "angzarr_deferred" else None
-    return explicit_sequence(page) or 0 if deferred is None else deferred.source_seq
-
-
-def _arm_of(page: EventPage) -> str:
-    return betterproto.which_one_of(page.header, "sequence_type")[0]
+    return [Trigger(event, events.cover, sequences) for event in events.found]
 
 
 def correlated(books: Iterable[B], cover: Cover | None) -> Iterator[B]:

@@ -1,26 +1,25 @@
 """Events in, commands for other aggregates out: the router of sagas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import betterproto
 
+from angzarr import codec
+from angzarr.codec.wire import MAX_DEPTH
 from angzarr.error_codes import codes, messages
+from angzarr.errors import DecodeError
 from angzarr.log import get_logger
 from angzarr.messages import CommandBook, Cover, EventBook, SagaHandleRequest, SagaResponse, has_field
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
+from angzarr.router.events import Events, events_of, is_notification, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
-from angzarr.router.reactions import (
-    Checks,
-    Trigger,
-    correlated,
-    cover_of,
-    has_notification,
-    triggers_of,
-)
-from angzarr.router.registry import Compiled
+from angzarr.router.raw.events import EventForms, read_events
+from angzarr.router.raw.scan import sized
+from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of
+from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
 from angzarr.router.responses import SagaHandlerResponse
 
@@ -39,6 +38,11 @@ class SagaRouter(BuiltRouter):
 
     kind: ClassVar[str] = "saga"
     request_type: ClassVar[type[betterproto.Message]] = SagaHandleRequest
+
+    def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
+        super().__init__(factories, **options)
+        names = {name for compiled, _ in self.entries for name in compiled.handles}
+        self._forms = EventForms(reacted_to(names))
 
     async def dispatch(self, request: SagaHandleRequest) -> SagaResponse:
         """Hand every inline event of the source book, in order, to the sagas of its domain.
@@ -61,16 +65,50 @@ class SagaRouter(BuiltRouter):
             raise wrong_request(SagaHandleRequest, request)
         if not has_field(request, "source"):
             raise malformed(codes.MISSING_SAGA_SOURCE, messages.MISSING_SAGA_SOURCE)
-        source = request.source
-        cover = cover_of(source)
+        source = events_of(request.source, self._forms.wanted)
+        return await self._dispatch(source, request.destination_sequences)
+
+    async def dispatch_bytes(self, data: bytes) -> bytes:
+        """``dispatch`` from bytes to bytes: of the source book, only events that have a handler become objects.
+
+        Args:
+            data: an encoded SagaHandleRequest.
+
+        Returns:
+            The encoded SagaResponse.
+
+        Raises:
+            DecodeError: ``data`` is malformed; else as ``dispatch``.
+        """
+        read = self._read(data)
+        if read is None:
+            return await super().dispatch_bytes(data)
+        return codec.encode(await self._dispatch(*read))
+
+    def _read(self, data: bytes) -> tuple[Events, Mapping[str, int]] | None:
+        """The source and the destinations' sequences; None for what the codec is to read."""
+        span = sized(data, 1) if len(data) > 5 and data[0] == 0x0A else None
+        if span is None or span[1] > len(data):
+            return None
+        source = read_events(data, *span, MAX_DEPTH - 2, self._forms)
+        if source is None:
+            return None
+        try:
+            rest = codec.decode(SagaHandleRequest, data[span[1] :])
+        except DecodeError:
+            return None
+        return None if has_field(rest, "source") else (source, rest.destination_sequences)
+
+    async def _dispatch(self, source: Events, sequences: Mapping[str, int]) -> SagaResponse:
+        cover = source.cover
         domain = "" if cover is None else cover.domain
         concerned = [entry for entry in self.entries if entry[0].info.source == domain]
-        if domain and not concerned and not has_notification(source):
+        if domain and not concerned and not any(is_notification(type_url) for type_url, _, _ in source.found):
             _log.info("no saga handles this domain", router=self.name, domain=domain)
             return SagaResponse()
         with bound(Cover() if cover is None else cover):
             answer = SagaHandlerResponse()
-            for trigger in triggers_of(source, request.destination_sequences, _CHECKS):
+            for trigger in triggers_of(source, sequences, _CHECKS):
                 if trigger.is_notification:
                     await self._handle_rejection(trigger, answer)
                 else:

@@ -60,7 +60,7 @@ class RawHistory:
             try:
                 i = self._pages if self._pages >= 0 else self._read_head()
                 _, i = fold_pages(self._data, i, self._end, None, None, None, None)
-                self._next = _next_sequence(self._data, i, self._end)
+                self._next = next_sequence_at(self._data, i, self._end)
             except Exception:
                 self._read_all()
         assert self._next is not None
@@ -95,7 +95,7 @@ class RawHistory:
                 (fold.fresh(instance), None) if self._snapshot is None else self._from_snapshot(fold)
             )
             state, i = fold_pages(self._data, i, self._end, fold, instance, state, floor)
-            self._next = _next_sequence(self._data, i, self._end)
+            self._next = next_sequence_at(self._data, i, self._end)
         except Exception:
             return self._read_all().fold(fold, instance)
         return state
@@ -125,7 +125,7 @@ class RawHistory:
                 (fold.fresh(instance), None) if self._snapshot is None else self._from_snapshot(fold)
             )
         state, i = fold_pages(data, i, end, fold, instance, state, floor)
-        self._next = _next_sequence(data, i, end)
+        self._next = next_sequence_at(data, i, end)
         return cache.keep(key, data[first:i], state)
 
     def _read_head(self) -> int:
@@ -145,7 +145,12 @@ class RawHistory:
         return i
 
 
-def _next_sequence(data: bytes, i: int, end: int) -> int:
+def next_sequence_at(data: bytes, i: int, end: int) -> int:
+    """The next sequence that follows a book's pages; 0 for none.
+
+    Raises:
+        Unusual: something else follows, or it is encoded in an unusual way.
+    """
     if i == end:
         return 0
     if i + 2 == end and data[i] == 0x30 and data[i + 1] < 128:

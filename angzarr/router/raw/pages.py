@@ -81,12 +81,16 @@ def fold_pages(
 
 def _above(data: bytes, i: int, floor: int) -> bool:
     """Whether a page whose head is of the usual form is above a snapshot's sequence; one without a sequence is."""
-    if data[i] != 0x0A:
-        return True
+    return data[i] != 0x0A or sequence_at(data, i) > floor
+
+
+def sequence_at(data: bytes, i: int) -> int:
+    """The sequence of a page whose head is of the usual form; 0 for one without."""
     sequence = 0
-    for byte in reversed(data[i + 3 : i + 2 + data[i + 1]]):
-        sequence = sequence << 7 | byte & 127
-    return sequence > floor
+    if data[i] == 0x0A:
+        for byte in reversed(data[i + 3 : i + 2 + data[i + 1]]):
+            sequence = sequence << 7 | byte & 127
+    return sequence
 
 
 def _fold_page(page: EventPage, fold: Fold | None, instance: Any, state: Any, floor: int | None) -> Any:
