@@ -104,10 +104,9 @@ class ServerConnection(H2Protocol):
         last = self.connection._connection.highest_inbound_stream_id
         self._transport.write(GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize())
 
-    def stop(self) -> None:
-        """Answer every call UNAVAILABLE, cancel its handler, say goodbye."""
+    def break_off(self) -> None:
+        """Answer every call UNAVAILABLE and cancel its handler."""
         self.calls.stop_all()
-        self.say_goodbye()
 
     def hang_up(self) -> None:
         """Close the connection after what is written has been sent."""

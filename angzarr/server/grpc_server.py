@@ -236,13 +236,16 @@ class GrpcServer:
             await to_thread.run_sync(listener.remove_file)
 
     async def _part(self, deadline: float) -> None:
-        """Break off what still runs, let clients hang up, then hang up on them."""
+        """Break off what still runs, say goodbye, let clients hang up, then hang up on them."""
         if self.calls_in_flight:
             log.warning(
                 "grace_period_over", calls=sorted(call.path for call in self._calls if not call.background)
             )
         for connection in list(self._connections):
-            connection.stop()
+            connection.break_off()
+        await self._until(self._is_empty, asyncio.get_running_loop().time() + PARTING)
+        for connection in list(self._connections):
+            connection.say_goodbye()
         now = asyncio.get_running_loop().time()
         await self._until(self._is_empty, max(now + _LAST_WORDS, min(deadline, now + self.options.linger)))
         for connection in list(self._connections):

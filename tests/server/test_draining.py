@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from grpclib.const import Cardinality, Handler
 
+from angzarr.server import connections, grpc_server
 from angzarr.server.grpc_server import GrpcServer
 from angzarr.server.health import HealthService
 from tests.server.peers import CHAT, COUNT, ECHO, WAIT, Bytes, Peer, framed, server_of, serving, until
@@ -141,6 +142,23 @@ async def test_a_call_that_outlasts_the_grace_period_is_answered_unavailable_and
         assert answer["grpc-status"] == "14"
         assert answer["grpc-message"] == "the server stopped before the call was finished"
         assert service.cancelled.is_set()
+
+
+async def test_the_goodbye_does_not_come_with_the_answers_of_calls_that_are_broken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (grpc_server, connections):
+        monkeypatch.setattr(module, "PARTING", 60.0)
+    service = Bytes()
+    async with serving(service) as (server, port), await Peer.connect(port) as peer:
+        stream = peer.request(WAIT, b"")
+        await service.started.wait()
+        [connection] = server._connections
+        async with draining(server, grace=0.01):
+            assert (await peer.answer(stream))["grpc-status"] == "14"
+            assert not connection.said_goodbye
+            server.abort()
+            assert (await peer.goaway()).error_code == 0
 
 
 async def test_a_client_that_sends_its_request_too_slowly_does_not_hold_the_server() -> None:
