@@ -78,6 +78,41 @@ def values_of(message: betterproto.Message) -> Iterator[tuple[Field, AnyValue]]:
             yield field, getattr(message, field.name)
 
 
+def long_numbers(message: betterproto.Message) -> Iterator[tuple[betterproto.Message, Field]]:
+    """The fields for 64-bit whole numbers in a message and in those it holds, each with the message it is in.
+
+    Of a oneof only the member that is set; lists and maps of numbers are left out.
+    """
+    for field in fields_of(type(message)):
+        if field.key_type is not None or (field.group is not None and not is_set(message, field)):
+            continue
+        if (field.wraps or field.proto_type) in betterproto.INT_64_TYPES:
+            if not field.repeated:
+                yield message, field
+        elif field.is_message and is_set(message, field):
+            held = getattr(message, field.name)
+            for inner in held if field.repeated else (held,):
+                if isinstance(inner, betterproto.Message):
+                    yield from long_numbers(inner)
+
+
+@cache
+def carries_long_numbers(cls: type[betterproto.Message]) -> bool:
+    """Whether ``long_numbers`` may find something in a message of a class."""
+    reached, waiting = {cls}, [cls]
+    while waiting:
+        for field in fields_of(waiting.pop()):
+            if field.key_type is not None:
+                continue
+            if (field.wraps or field.proto_type) in betterproto.INT_64_TYPES and not field.repeated:
+                return True
+            inner = field.cls
+            if inner is not None and inner not in reached and issubclass(inner, betterproto.Message):
+                reached.add(inner)
+                waiting.append(inner)
+    return False
+
+
 def is_set(message: betterproto.Message, field: Field) -> bool:
     """Whether a field would reach the wire: present, or for what has no presence, other than its default."""
     if field.group is not None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any as AnyValue
 from typing import TypeAlias
@@ -11,15 +12,22 @@ import betterproto
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from angzarr.codec import encode
+from angzarr.codec import clone, encode
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import UUID, Any, Cover, EventBook, full_name, message_class, registered_names, type_url
-from angzarr.testing.fields import fields_of
+from angzarr.testing.fields import carries_long_numbers, fields_of, long_numbers
 from angzarr.testing.loops import Loop
 from angzarr.testing.performing import Outcome, When, extended, history_of, is_coded, open_any, perform
 from angzarr.testing.probes import is_likely
 from angzarr.testing.scenarios import DEFAULT_AT
-from angzarr.testing.strategies import everyday_messages, messages, plausible_messages, print_as_source
+from angzarr.testing.strategies import (
+    everyday_messages,
+    excessive_numbers,
+    messages,
+    plausible_messages,
+    print_as_source,
+    unhurried,
+)
 from angzarr.testing.subject import Subject, subjects_of
 
 MessageClass: TypeAlias = type[betterproto.Message]
@@ -52,7 +60,7 @@ def commands_for(router: AnyValue, **fixed: AnyValue) -> SearchStrategy[betterpr
     ]
     if not classes:
         raise InvalidArgumentError(f"{router!r} handles no commands; commands_for() takes command handlers")
-    return st.one_of([_with_fixed(cls, fixed) for cls in classes])
+    return unhurried(st.one_of([_with_fixed(cls, fixed) for cls in classes]))
 
 
 def _with_fixed(cls: MessageClass, fixed: Mapping[str, AnyValue]) -> SearchStrategy[betterproto.Message]:
@@ -78,6 +86,9 @@ class Steps:
         self.garbage: SearchStrategy[When] = _of_any_class(subject, _garbage)
         self.wild: SearchStrategy[When] = _of_any_class(subject, _wildly)
         self.count: int = len(_choices(subject, {}, None))
+        self._without_numbers = frozenset(
+            number for number, cls in enumerate(_handled(subject)) if not carries_long_numbers(cls)
+        )
 
     def now(self, state: AnyValue, without: frozenset[int] = frozenset()) -> SearchStrategy[When]:
         """One thing that can happen in a state.
@@ -92,6 +103,15 @@ class Steps:
             allowed = [choice for number, choice in enumerate(choices) if number not in without]
             found = self._known[without] = st.one_of(allowed or choices or [st.just(When("event"))])
         return found
+
+    def excessive(self, state: AnyValue, unlikely: frozenset[int]) -> SearchStrategy[When]:
+        """As ``now``, with one of the 64-bit numbers in it far beyond what people send.
+
+        Args:
+            state: as of ``now``.
+            unlikely: as ``without`` of ``now``.
+        """
+        return _excessive(self.now(state, unlikely | self._without_numbers))
 
     def unlikely(self, loop: Loop, history: EventBook) -> frozenset[int]:
         """Numbers of the kinds of commands that an aggregate seems to refuse after a history; empty if all of them."""
@@ -137,15 +157,22 @@ def _choices(subject: Subject, commands: Commands, state: AnyValue) -> list[Sear
         choices = [_message(cls, commands, state).map(_as_command) for cls in info.handles.values()]
         choices += [_message(cls, commands, state).map(_as_fact) for cls in info.facts.values()]
     elif info.kind == "upcaster":
-        pairs = [pair for compiled, _ in subject.router.entries for pair in compiled.info.upcasts]
-        classes = dict.fromkeys(cls for pair in pairs for cls in pair)
-        choices = [_message(cls, commands, state).map(_as_event) for cls in classes]
+        choices = [_message(cls, commands, state).map(_as_event) for cls in _handled(subject)]
     else:
         covers = trigger_covers(subject)
         choices = [
             st.builds(_as_event, _message(cls, commands, state), covers) for cls in info.handles.values()
         ]
     return choices + [_rejections(subject, domain, name, commands) for domain, name in info.rejected]
+
+
+def _handled(subject: Subject) -> list[MessageClass]:
+    """The classes of what can happen, in the order of the choices; those of rejections, which come last, left out."""
+    info = subject.info
+    if info.kind == "upcaster":
+        pairs = [pair for entry in subject.router.entries for pair in entry.compiled.info.upcasts]
+        return list(dict.fromkeys(cls for pair in pairs for cls in pair))
+    return [*info.handles.values(), *info.facts.values()]
 
 
 def _message(cls: MessageClass, commands: Commands, state: AnyValue) -> SearchStrategy[AnyValue]:
@@ -220,6 +247,18 @@ def _garbage(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
 def _wildly(kind: AnyValue, cls: MessageClass) -> SearchStrategy[When]:
     """Messages of a class that hold whatever can be encoded."""
     return messages(cls).map(lambda message: When(kind, (message,)))
+
+
+@st.composite
+def _excessive(draw: DrawFn, happening: SearchStrategy[When]) -> When:
+    """Something that happens, with one of its 64-bit numbers far beyond what people send."""
+    when = draw(happening)
+    happened = tuple(map(clone, when.messages))
+    numbers = [found for message in happened for found in long_numbers(message)]
+    if numbers:
+        owner, field = draw(st.sampled_from(numbers))
+        setattr(owner, field.name, draw(excessive_numbers(field.wraps or field.proto_type)))
+    return replace(when, messages=happened)
 
 
 def _tidied(payload: Any) -> betterproto.Message:
@@ -297,13 +336,22 @@ def event_books(
             f"{subject.name} has no history; event_books() takes command handlers and process managers"
         )
     print_as_source(EventBook)
-    return _wild(subject) if wild else _plausible(Steps(subject, commands or {}))
+    if wild:
+        return unhurried(_wild(subject))
+    steps = Steps(subject, commands or {})
+    return unhurried(_plausible(steps), lambda: _try_out(steps))
 
 
 def _wild(subject: Subject) -> SearchStrategy[EventBook]:
     events = [plausible_messages(cls) for cls in subject.info.applies.values()]
     listed = st.lists(st.one_of(events), max_size=2 * MAX_EVENTS) if events else st.just([])
     return listed.map(lambda happened: history_of(subject.own_cover(), happened, DEFAULT_AT))
+
+
+def _try_out(steps: Steps) -> None:
+    """Let the codec and the router prepare what they do once."""
+    with Loop() as loop:
+        steps.unlikely(loop, history_of(steps.subject.own_cover(), (), DEFAULT_AT))
 
 
 @st.composite

@@ -1,5 +1,6 @@
 """Hypothesis strategies for generated messages, of the framework and of users' own protos alike."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -8,7 +9,9 @@ from typing import TypeVar
 
 import betterproto
 from betterproto.lib.google.protobuf import Any
+from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import DrawFn, SearchStrategy
 from hypothesis.vendor import pretty
 
@@ -18,6 +21,7 @@ from angzarr.testing.fields import Field, fields_of
 from angzarr.testing.source import source_of
 
 M = TypeVar("M", bound=betterproto.Message)
+T = TypeVar("T")
 
 MAX_DEPTH = 4
 """Messages nested deeper than this are left unset, so that recursive classes stay finite."""
@@ -26,6 +30,14 @@ MAX_ITEMS = 3
 DURATION_LIMIT = timedelta(seconds=315_576_000_000)
 """google.protobuf.Duration's range, either way."""
 
+_WARMING_UP = settings(
+    max_examples=5,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 _SMALL = 16
 _MUCH = 1_000_000
 
@@ -44,7 +56,27 @@ def messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT, the class has no field of that name.
     """
-    return _messages(cls, fixed, 0) if fixed else _unfixed(cls, False)
+    return unhurried(_messages(cls, fixed, 0) if fixed else _unfixed(cls, False))
+
+
+def unhurried(strategy: SearchStrategy[T], prepare: Callable[[], object] = tuple) -> SearchStrategy[T]:
+    """The same, for tests of users, where hypothesis holds it against them when the first examples are slow to make.
+
+    What takes time only once is done before: hypothesis looks through the modules of a project for constants, and on
+    the first run in a project makes tables of all characters, which takes seconds.
+
+    Args:
+        strategy: makes the examples.
+        prepare: what else to do before.
+    """
+
+    def at_last() -> SearchStrategy[T]:
+        with contextlib.suppress(NoSuchExample):
+            find(st.text(), lambda _: False, settings=_WARMING_UP)
+        prepare()
+        return strategy
+
+    return st.deferred(at_last)
 
 
 @cache
@@ -55,7 +87,7 @@ def _unfixed(cls: type[AnyValue], plausible: bool) -> SearchStrategy[AnyValue]:
 def plausible_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
     """As ``messages``, but mostly what people send: small numbers, short names that recur, fields that are set."""
     plain = everyday_messages(cls, **fixed)
-    return st.one_of(plain, plain, plain, messages(cls, **fixed))
+    return st.one_of(plain, plain, plain, _messages(cls, fixed, 0) if fixed else _unfixed(cls, False))
 
 
 def everyday_messages(cls: type[M], /, **fixed: AnyValue) -> SearchStrategy[M]:
@@ -229,6 +261,18 @@ _RANGES = {
     betterproto.TYPE_UINT64: _integers(64, False),
     betterproto.TYPE_FIXED64: _integers(64, False),
 }
+
+
+def excessive_numbers(proto_type: str) -> SearchStrategy[int]:
+    """Whole numbers far beyond what people send: a trillion, more than a float holds exactly, the ends of the range.
+
+    Nothing between a million and a trillion: whoever makes that many of something has a program that gets them.
+
+    Args:
+        proto_type: betterproto's name of a 64-bit type.
+    """
+    lowest, highest = _RANGES[proto_type]
+    return st.sampled_from([1 << 40, (1 << 53) + 1, highest, *([lowest] if lowest else [])])
 
 
 @cache

@@ -3,20 +3,27 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import EventBook, sequence_of
 from angzarr.router import rebuild
 from angzarr.testing import commands_for, event_books, messages, scenario
-from angzarr.testing.performing import unpacked
-from tests.bank.domain import Accounts, Onboardings, Transfers
+from angzarr.testing.histories import Steps
+from angzarr.testing.performing import When, unpacked
+from angzarr.testing.subject import subjects_of
+from tests.bank.domain import Accounts, AccountV2, Onboardings, Transfers
 from tests.bank.messages import (
     AccountClosed,
     AccountOpened,
+    AccountOpenedV1,
+    AccountOpenedV2,
+    CloseAccount,
     Deposit,
     Deposited,
     OnboardingWelcomed,
     OpenAccount,
+    RequestTransfer,
     Withdrawn,
 )
 
@@ -104,3 +111,27 @@ def test_a_router_that_handles_no_commands_is_refused() -> None:
 def test_a_handler_without_state_has_no_history() -> None:
     with pytest.raises(InvalidArgumentError, match="Transfers has no history"):
         event_books(Transfers)
+
+
+def excessive(handler: type) -> SearchStrategy[When]:
+    return Steps(subjects_of(handler)[0], {}).excessive(None, frozenset())
+
+
+def test_what_is_far_beyond_what_people_send_differs_in_one_number() -> None:
+    def far_beyond(when: When) -> bool:
+        (message,) = when.messages
+        return isinstance(message, RequestTransfer) and message.amount > 1 << 53 and message.to == b""
+
+    assert find(excessive(Accounts), far_beyond, settings=SEARCH).kind == "command"
+
+
+@QUICK
+@given(excessive(Accounts))
+def test_what_carries_no_such_number_is_left_out(when: When) -> None:
+    assert not any(isinstance(message, OpenAccount | CloseAccount) for message in when.messages)
+
+
+@QUICK
+@given(excessive(AccountV2))
+def test_where_nothing_carries_one_it_is_what_people_send(when: When) -> None:
+    assert all(isinstance(message, AccountOpenedV1 | AccountOpenedV2) for message in when.messages)

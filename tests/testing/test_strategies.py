@@ -1,5 +1,9 @@
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import betterproto
 import pytest
@@ -17,6 +21,7 @@ OURS = [name for name in registered_names() if name.startswith("angzarr_client."
 GENERATE_ONLY = settings(
     max_examples=5000, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
+PROJECT = Path(__file__).parents[2]
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -118,3 +123,21 @@ def test_fixing_a_field_that_does_not_exist_is_refused_with_the_fields_there_are
 
 def test_the_simplest_message_is_the_empty_one() -> None:
     assert find(messages(Cover), lambda _: True, settings=settings(database=None)) == Cover()
+
+
+FIRST_RUN = """
+from hypothesis import given, settings
+from angzarr.testing import commands_for, event_books, messages
+from tests.bank.domain import Accounts
+from tests.bank.messages import OpenAccount
+
+for strategy in (messages(OpenAccount), commands_for(Accounts), event_books(Accounts)):
+    settings(max_examples=10)(given(strategy)(lambda _: None))()
+"""
+
+
+@pytest.mark.once
+def test_the_first_run_in_a_new_project_is_not_called_slow(tmp_path: Path) -> None:
+    """Hypothesis makes tables of all characters then, which takes seconds, and counts them as ours if we let it."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", FIRST_RUN], cwd=tmp_path, env=environment, check=True)

@@ -1,6 +1,8 @@
 """What a law is: a sentence, to whom it applies, examples for it, and a check."""
 
+import errno
 import random
+import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,7 +10,7 @@ from typing import Any as AnyValue
 
 import betterproto
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
+from hypothesis.strategies import DrawFn, SearchStrategy
 from hypothesis.vendor import pretty
 
 from angzarr.codec import DecodeError, EncodeError, decode
@@ -195,7 +197,8 @@ def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, option
     if not law.acts:
         when = None
     elif when is None:
-        when = draw(st.one_of(steps_now, steps.garbage, steps.wild)) if law.garbled else draw(steps_now)
+        excessive = steps.excessive(state, unlikely)
+        when = draw(_anything(draw, steps, steps_now, excessive) if law.garbled else steps_now)
         if law.several:
             when = _joined(when, draw(st.lists(steps_now, max_size=3)))
     if law.follows:
@@ -209,6 +212,15 @@ def cases(draw: DrawFn, law: Law, steps: Steps, loop: Loop, world: World, option
         observe=options.observe,
         idempotent=options.idempotent or declared,
     )
+
+
+def _anything(
+    draw: DrawFn, steps: Steps, steps_now: SearchStrategy[When], excessive: SearchStrategy[When]
+) -> SearchStrategy[When]:
+    """What people send, garbage, whatever can be encoded, or what people send with a huge number in it."""
+    # chosen here, for one_of() would make one choice of all that each of these may be
+    kinds = (steps_now, steps_now, steps.garbage, steps.wild, excessive, excessive)
+    return kinds[draw(st.integers(0, len(kinds) - 1))]
 
 
 def _joined(first: When, others: list[When]) -> When:
@@ -236,9 +248,12 @@ def is_overflow(error: Exception, case: Case) -> bool:
     happened = (*(case.when.messages if case.when is not None else ()), *unpacked(case.history.pages))
     if isinstance(error, EncodeError) and any(is_absurd(message, LARGE) for message in happened):
         return True
-    return isinstance(
-        error, EncodeError | OverflowError | MemoryError | ArithmeticError | ValueError
-    ) and any(map(is_absurd, happened))
+    if not any(map(is_absurd, happened)):
+        return False
+    of_the_system = isinstance(error, OSError) and error.errno == errno.EOVERFLOW
+    return of_the_system or isinstance(
+        error, EncodeError | ArithmeticError | MemoryError | ValueError | struct.error
+    )
 
 
 def is_absurd(message: betterproto.Message, limit: int = ABSURD) -> bool:
