@@ -2,9 +2,10 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from typing import Any as AnyValue
@@ -16,7 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from grpclib.const import Status
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import precondition, rule
 
 from angzarr.app import App
 from angzarr.coordinator import EmbeddedCoordinator
@@ -28,9 +29,9 @@ from angzarr.router import CommandHandlerRouter
 from angzarr.testing.histories import Commands, MessageClass
 from angzarr.testing.performing import unpacked
 from angzarr.testing.report import history_lines, section
-from angzarr.testing.shrinking import BrieflyShrunk
-from angzarr.testing.source import source_of
-from angzarr.testing.strategies import everyday_messages
+from angzarr.testing.shrinking import BrieflyShrunk, steps_of_ours
+from angzarr.testing.simpler import simpler
+from angzarr.testing.strategies import everyday_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ FAULTS = ("none", "late", "twice", "unavailable", "answer lost")
 twice; the handler cannot be reached at first; it is reached, but its answer is lost, so that it is called again."""
 ROOTS = tuple(bytes(15) + bytes([number]) for number in (1, 2))
 """Roots of the aggregates that are commanded; byte fields of generated commands name them too."""
+CORRELATIONS = ("one", "two")
+"""Correlation ids of the commands that are sent."""
 SETTLING = 20.0
 """Seconds that everything a command caused may take."""
 
@@ -92,14 +95,12 @@ class ApplicationMachine(BrieflyShrunk):
     Attributes:
         app: the application, set on the subclass.
         letters_allowed: whether dead letters are no failure.
-        commands_depend: whether some commands are made from states.
         coordinator: the coordinator that runs now.
         rejections: codes with which commands of this run were rejected so far.
     """
 
     app: ClassVar[App]
     letters_allowed: ClassVar[bool] = False
-    commands_depend: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class ApplicationMachine(BrieflyShrunk):
         coordinator.components = with_faults(coordinator.components, self._plan)
         self.coordinator = self._running.enter_context(self._portal.wrap_async_context_manager(coordinator))
 
-    def teardown(self) -> None:
+    def close(self) -> None:
         """Stop the coordinator and remove its database."""
         try:
             self._running.close()
@@ -142,16 +143,11 @@ class ApplicationMachine(BrieflyShrunk):
             AssertionError: the handler crashed, or something ended among the dead letters.
             SettleTimeout: something is never done.
         """
-        self._is_wanted = self.goes_on(f"{domain}/{root.hex()} {correlation_id} {source_of(command)}")
-        if not self._is_wanted and not self.commands_depend:
-            return
         try:
             self._portal.call(self._tell, domain, root, command, correlation_id)
         except Exception as error:
-            if not self._is_wanted:
-                return
-            self.has_failed()
-            error.add_note(self.story())
+            if self._wanted is None:
+                error.add_note(self.story())
             raise
 
     async def _tell(
@@ -277,61 +273,78 @@ def application_machine(
     if not rules:
         raise InvalidArgumentError(f"{app!r} handles no commands; application_machine() needs some to send")
     if len(set(faults) - {"none"}) > 0:
-        rules["begin"] = initialize(plan=st.lists(st.sampled_from(faults), max_size=4))(_inject)
-        rules["inject"] = rule(plan=st.lists(st.sampled_from(faults), min_size=1, max_size=4))(_inject)
+        rules["begin"] = _fault_rule("begin", st.lists(st.sampled_from(faults), max_size=4))
+        rules["begin"] = precondition(lambda _: False)(rules["begin"])
+        rules["inject"] = _fault_rule("inject", st.lists(st.sampled_from(faults), min_size=1, max_size=4))
     if restarts:
         rules["restart"] = _restart_rule()
-    depends = any(not isinstance(own, st.SearchStrategy) for own in (commands or {}).values())
-    body = {"app": app, "letters_allowed": letters_allowed, "commands_depend": depends, **rules}
-    machine: type[ApplicationMachine] = type("ApplicationMachine", (ApplicationMachine,), body)
-    machine.TestCase.settings = settings(
+    wanted = settings(
         max_examples=max_examples or settings().max_examples,
         stateful_step_count=steps,
         deadline=None,
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    return machine
+    body = {
+        "app": app,
+        "letters_allowed": letters_allowed,
+        "first_rule": "begin" if "begin" in rules else "",
+        "wanted_settings": wanted,
+        **rules,
+    }
+    return type("ApplicationMachine", (ApplicationMachine,), body)
 
 
 def _command_rule(name: str, domain: str, cls: MessageClass, commands: Commands) -> AnyValue:
     own = commands.get(cls)
-    where: dict[str, AnyValue] = {
-        "root": st.sampled_from(ROOTS),
-        "correlation_id": st.sampled_from(["one", "two"]),
-    }
-    if own is None or isinstance(own, st.SearchStrategy):
-        tell = _teller(domain)
-        tell.__name__ = name
-        return _rule(command=everyday_messages(cls) if own is None else own, **where)(tell)
-    tell = _drawing_teller(domain, own)
-    tell.__name__ = name
-    return _rule(data=st.data(), **where)(tell)
+    print_as_source(cls)
 
-
-def _teller(domain: str) -> Callable[..., None]:
     def tell(self: ApplicationMachine, root: bytes, command: AnyValue, correlation_id: str) -> None:
         self.tell(domain, root, command, correlation_id)
 
-    return tell
+    tell.__name__ = name
+    simplify = {"root": _first_of(ROOTS), "correlation_id": _first_of(CORRELATIONS)}
+    where = {"root": st.sampled_from(ROOTS), "correlation_id": st.sampled_from(CORRELATIONS)}
+    if own is None:
+        ours = steps_of_ours(tell, simplify={**simplify, "command": simpler})
+        return _rule(command=everyday_messages(cls), **where)(ours)
+    if isinstance(own, st.SearchStrategy):
+        return _rule(command=own, **where)(steps_of_ours(tell, simplify=simplify))
+    together = st.runner().flatmap(
+        lambda machine: where["root"].flatmap(partial(_of_state, machine, domain, own))
+    )
+    return _rule(together=together, correlation_id=where["correlation_id"])(
+        steps_of_ours(tell, simplify={"correlation_id": simplify["correlation_id"]})
+    )
 
 
-def _drawing_teller(domain: str, own: Callable[[AnyValue], AnyValue]) -> Callable[..., None]:
-    def tell(self: ApplicationMachine, root: bytes, data: AnyValue, correlation_id: str) -> None:
-        command = data.draw(own(self.state(domain, root)), label="command")
-        self.tell(domain, root, command, correlation_id)
-
-    return tell
+def _of_state(
+    machine: ApplicationMachine, domain: str, own: Callable[[AnyValue], AnyValue], root: bytes
+) -> AnyValue:
+    return st.fixed_dictionaries({"root": st.just(root), "command": own(machine.state(domain, root))})
 
 
-def _inject(self: ApplicationMachine, plan: list[str]) -> None:
-    if self.goes_on(f"inject {plan}"):
+def _first_of(values: Sequence[AnyValue]) -> Callable[[AnyValue], Iterator[AnyValue]]:
+    return lambda value: iter(values[:1] if value != values[0] else ())
+
+
+def _fault_rule(name: str, plans: AnyValue) -> AnyValue:
+    def inject(self: ApplicationMachine, plan: list[str]) -> None:
         self._plan.extend(plan)
 
+    inject.__name__ = name
+    return _rule(plan=plans)(steps_of_ours(inject, simplify={"plan": _fewer_faults}))
 
-def _restart_rule() -> Callable[..., None]:
-    @rule()
+
+def _fewer_faults(plan: list[str]) -> Iterator[list[str]]:
+    for index, fault in enumerate(plan):
+        yield plan[:index] + plan[index + 1 :]
+        if fault != "none":
+            yield [*plan[:index], "none", *plan[index + 1 :]]
+
+
+def _restart_rule() -> AnyValue:
     def restart(self: ApplicationMachine) -> None:
-        if self.goes_on("restart"):
-            self.restart_coordinator()
+        self.restart_coordinator()
 
-    return restart
+    return _rule()(steps_of_ours(restart))

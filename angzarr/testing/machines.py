@@ -1,7 +1,7 @@
 """Hypothesis state machines over aggregates: every command in every order, with the user's invariants in between."""
 
-import random
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 from typing import Any as AnyValue
 
@@ -12,23 +12,28 @@ from hypothesis.stateful import precondition, rule
 
 from angzarr.codec import encode
 from angzarr.errors import InvalidArgumentError
+from angzarr.testing.echoes import Seen, echoing, seen_in
 from angzarr.testing.histories import Commands, MessageClass, loaded_dice
 from angzarr.testing.laws import LAWS
-from angzarr.testing.laws.base import Case, Finding, Law, LawBroken, checked, story
+from angzarr.testing.laws.base import Case, Law, LawBroken, checked, story
 from angzarr.testing.loops import Loop
-from angzarr.testing.performing import Outcome, When, extended, history_of, perform, unpacked
+from angzarr.testing.performing import Outcome, When, extended, history_of, unpacked
 from angzarr.testing.probes import is_likely
 from angzarr.testing.report import expression, file_around, history_lines, section
 from angzarr.testing.scenarios import DEFAULT_AT
-from angzarr.testing.shrinking import BrieflyShrunk
-from angzarr.testing.source import Source, source_of
-from angzarr.testing.strategies import everyday_messages
+from angzarr.testing.shrinking import BrieflyShrunk, steps_of_ours
+from angzarr.testing.simpler import simpler
+from angzarr.testing.source import Source
+from angzarr.testing.strategies import everyday_messages, print_as_source
 from angzarr.testing.subject import Subject, subjects_of
 from angzarr.testing.world import World
 
 if TYPE_CHECKING:
     from angzarr.messages import EventBook
 
+SEARCHING = 12.0
+"""Seconds of processor time to search where the number of runs is not said."""
+_EFFORT = 4
 _CHECKED = ("coded", "sequences", "mutation", "encoding", "replay")
 
 
@@ -58,7 +63,7 @@ class AggregateMachine(BrieflyShrunk):
             self.states[subject.info.domain] = self._loop.run(subject.rebuild, history)
         self.state: AnyValue = self.states[self.subjects[0].info.domain]
 
-    def teardown(self) -> None:
+    def close(self) -> None:
         """Close the event loop, and put back what the code under test remembered beside the aggregates."""
         self._loop.__exit__(None, None, None)
         for world in self._worlds.values():
@@ -71,25 +76,20 @@ class AggregateMachine(BrieflyShrunk):
             subject: who handles it.
             number: its place among the commands handled.
         """
-        history = self.histories[subject.info.domain]
         if (len(self._steps) + number) % 3 == 0:
             return True
+        history = self.histories[subject.info.domain]
         place = (subject.name, encode(history))
         known = self._own_search.known
         if place not in known:
-            known[place] = self._all_unlikely(subject, history)
+            with loaded_dice():
+                known[place] = self._loop.run(_all_unlikely, subject, history)
+            self._worlds[subject.name].restore()
         return number not in known[place]
 
-    def _all_unlikely(self, subject: Subject, history: "EventBook") -> frozenset[int]:
-        classes = list(subject.info.handles.values())
-        with loaded_dice():
-            found = [
-                number
-                for number, cls in enumerate(classes)
-                if not self._loop.run(is_likely, subject, history, cls)
-            ]
-        self._worlds[subject.name].restore()
-        return frozenset(found) if len(found) < len(classes) else frozenset()
+    def seen(self, domain: str) -> Seen:
+        """What the aggregate of a domain holds, and what its events have said."""
+        return seen_in(self.states[domain], self.happened(domain))
 
     def tell(self, subject: Subject, command: betterproto.Message) -> Outcome:
         """Let a command reach its aggregate, check the laws on it, and take over the events.
@@ -97,16 +97,12 @@ class AggregateMachine(BrieflyShrunk):
         Raises:
             LawBroken: a law that is checked on the way does not hold.
         """
-        # rules and their commands depend on the state, so that even an example nobody wants any more has to live on
-        self._is_wanted = self.goes_on(f"{subject.name} {source_of(command)}")
         domain = subject.info.domain
         history = self.histories[domain]
-        when = When("command", (command,))
         with loaded_dice():
-            case = Case(subject, history, when)
-            for name in _CHECKED if self._is_wanted else ():
-                self._check(LAWS[name], case)
-            outcome = self._outcome(subject, history, when)
+            outcome = self._loop.run(
+                self._told_to, subject, Case(subject, history, When("command", (command,)))
+            )
         if outcome.error is None and outcome.state_error is None:
             self.histories[domain] = extended(history, outcome.events)
             self.states[domain] = outcome.state
@@ -114,23 +110,19 @@ class AggregateMachine(BrieflyShrunk):
         self.state = self.states[domain]
         return outcome
 
-    def _outcome(self, subject: Subject, history: "EventBook", when: When) -> Outcome:
-        """What comes of a command; for an example nobody wants any more, what came of it before."""
-        key = (subject.name, encode(history), *map(encode, when.packed()))
-        known = self._own_search.known
-        if self._is_wanted or key not in known:
-            random.seed(0)
-            known[key] = self._loop.run(perform, subject, history, when, DEFAULT_AT)
-        outcome: Outcome = known[key]
-        return outcome
+    async def _told_to(self, subject: Subject, case: Case) -> Outcome:
+        for law in self._laws:
+            if law.binds(subject):
+                finding = await checked(law, case, self._worlds[subject.name])
+                if finding is not None:
+                    raise LawBroken(story(law, case, finding), law.name)
+        return await case.perform()
 
-    def _check(self, law: Law, case: Case) -> None:
-        if not law.binds(case.subject):
-            return
-        finding: Finding | None = self._loop.run(checked, law, case, self._worlds[case.subject.name])
-        if finding is not None:
-            self.has_failed()
-            raise LawBroken(story(law, case, finding))
+    @property
+    def _laws(self) -> list[Law]:
+        """The laws to check on the way; where an example is made shorter, only the one that it breaks."""
+        names = _CHECKED if self._wanted is None else self._wanted[1:2]
+        return [LAWS[name] for name in names if name]
 
     def happened(self, domain: str | None = None) -> list[betterproto.Message]:
         """The events so far of the aggregate of a domain, unpacked; by default of the only or first one."""
@@ -173,7 +165,7 @@ def aggregate_machine(
         router: a built router, a decorated handler class that needs no arguments, or an instance.
         commands: own strategies for some commands, by class; or functions from the state to a strategy.
         steps: the most commands in one run.
-        max_examples: runs; by default what the hypothesis profile says.
+        max_examples: runs; by default four times what the hypothesis profile says, and ``SEARCHING`` seconds at most.
 
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT, the router is none of command handlers.
@@ -186,12 +178,17 @@ def aggregate_machine(
     rules: dict[str, AnyValue] = {}
     for subject in subjects:
         for number, cls in enumerate(subject.info.handles.values()):
+            print_as_source(cls)
             rule_name = _rule_name(cls, rules)
             rules[rule_name] = _rule(rule_name, subject, number, cls, commands or {})
     name = f"{subjects[0].name}Machine"
-    machine: type[AggregateMachine] = type(name, (AggregateMachine,), {"subjects": subjects, **rules})
-    machine.TestCase.settings = _settings(steps, max_examples)
-    return machine
+    body = {
+        "subjects": subjects,
+        "search_seconds": math.inf if max_examples else SEARCHING,
+        "wanted_settings": _settings(steps, max_examples),
+        **rules,
+    }
+    return type(name, (AggregateMachine,), body)
 
 
 def _rule_name(cls: MessageClass, taken: Mapping[str, AnyValue]) -> str:
@@ -201,38 +198,37 @@ def _rule_name(cls: MessageClass, taken: Mapping[str, AnyValue]) -> str:
 
 def _rule(name: str, subject: Subject, number: int, cls: MessageClass, commands: Commands) -> AnyValue:
     own = commands.get(cls)
-    if own is None:
-        tell = _teller(subject)
-        tell.__name__ = name
-        worthwhile = precondition(lambda machine: machine.is_worthwhile(subject, number))
-        return worthwhile(rule(command=everyday_messages(cls))(tell))
-    if isinstance(own, st.SearchStrategy):
-        tell = _teller(subject)
-        tell.__name__ = name
-        return rule(command=own)(tell)
-    tell = _drawing_teller(subject, own)
-    tell.__name__ = name
-    return rule(data=st.data())(tell)
 
-
-def _teller(subject: Subject) -> Callable[..., None]:
     def tell(self: AggregateMachine, command: AnyValue) -> None:
         self.tell(subject, command)
 
-    return tell
+    tell.__name__ = name
+    if own is None:
+        ours = steps_of_ours(tell, simplify={"command": simpler})
+        worthwhile = precondition(lambda machine: machine.is_worthwhile(subject, number))
+        everyday = everyday_messages(cls)
+        commands_now = st.runner().flatmap(
+            lambda machine: echoing(everyday, machine.seen(subject.info.domain))
+        )
+        return worthwhile(rule(command=commands_now)(ours))
+    if isinstance(own, st.SearchStrategy):
+        return rule(command=own)(steps_of_ours(tell))
+    depending = st.runner().flatmap(lambda machine: own(machine.states[subject.info.domain]))
+    return rule(command=depending)(steps_of_ours(tell))
 
 
-def _drawing_teller(subject: Subject, own: Callable[[AnyValue], AnyValue]) -> Callable[..., None]:
-    def tell(self: AggregateMachine, data: AnyValue) -> None:
-        self.tell(subject, data.draw(own(self.states[subject.info.domain]), label="command"))
-
-    return tell
+async def _all_unlikely(subject: Subject, history: "EventBook") -> frozenset[int]:
+    """The numbers of the commands that an aggregate seems to refuse after a history; none if all of them."""
+    handled = list(subject.info.handles.values())
+    found = [number for number, cls in enumerate(handled) if not await is_likely(subject, history, cls)]
+    return frozenset(found) if len(found) < len(handled) else frozenset()
 
 
 def _settings(steps: int, max_examples: int | None) -> settings:
     return settings(
-        max_examples=max_examples or settings().max_examples,
+        max_examples=max_examples or settings().max_examples * _EFFORT,
         stateful_step_count=steps,
         deadline=None,
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )

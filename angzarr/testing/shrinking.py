@@ -1,50 +1,121 @@
-"""Making the example of a failing state machine shorter, but not for minutes."""
+"""Making the example of a failing state machine shorter: steps are taken away and values made simpler.
 
+Hypothesis shrinks the choices that led to an example. Where the rules that may follow depend on the state, nearly
+every change of those leads somewhere else entirely. So the steps themselves are tried here, on machines of their own,
+and when hypothesis comes to show the example, it shows what they have become.
+"""
+
+import math
+import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import partial
 from typing import Any as AnyValue
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from hypothesis import settings
 from hypothesis.control import current_build_context, currently_in_test_context
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.errors import HypothesisException
+from hypothesis.internal.conjecture.data import DataObserver
+from hypothesis.reporting import report
+from hypothesis.stateful import MultipleResults, RuleBasedStateMachine, VarReference
+from hypothesis.strategies import SearchStrategy
 
-SHRINKING = 8.0
-"""Seconds of processor time to spend on making a counter-example shorter."""
-WAITING = 60.0
-"""Seconds after which it ends in any case."""
+from angzarr.testing.shortening import Patience, Shortening
+from angzarr.testing.steps import Step, Steps
+
+_FEWEST = 5
+"""Examples to live through in any case; hypothesis wants some."""
+
+Simplify = Mapping[str, Callable[[AnyValue], Iterator[AnyValue]]]
+Output = Callable[[str], object]
+F = TypeVar("F", bound=Callable[..., AnyValue])
 
 
-class Patience:
-    """How long it is worth going on: from now until ``SHRINKING`` or ``WAITING`` has passed."""
+def steps_of_ours(function: F, *, simplify: Simplify | None = None) -> F:
+    """Mark the function of a rule that may be run at any time; its precondition is only what is worth trying.
 
-    def __init__(self) -> None:
-        self._worked = time.process_time() + SHRINKING
-        self._waited = time.monotonic() + WAITING
+    Args:
+        function: the function.
+        simplify: argument → what to try in place of a value of it; other arguments stay as they are.
+    """
+    function.simplify = simplify or {}  # type: ignore[attr-defined]
+    return function
 
-    @property
-    def is_over(self) -> bool:
-        """Whether time is up."""
-        return time.process_time() > self._worked or time.monotonic() > self._waited
+
+Cause = tuple[AnyValue, ...]
+
+_wanted: ContextVar[Cause | None] = ContextVar("angzarr_wanted_cause", default=None)
+"""While steps are tried: how they have to fail."""
+
+
+def cause_of(error: BaseException) -> Cause:
+    """What makes two failures the same: the kind of error, the law if it is one, and where it was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ()
+    return (type(error), getattr(error, "law", ""), *place)
 
 
 class _Search:
-    """One run of hypothesis on a machine: when it first failed, and the steps of the examples that fail."""
+    """One run of hypothesis on a machine: the example that failed, and what has become of it."""
 
-    def __init__(self, of: object) -> None:
+    def __init__(self, of: object, seconds: float) -> None:
         self.of = of
-        self.patience: Patience | None = None
-        self.failing: set[tuple[str, ...]] = set()
+        self._end = time.process_time() + seconds
         self.known: dict[tuple[object, ...], AnyValue] = {}
+        self.failing: set[tuple[str, ...]] = set()
+        self.patience: Patience | None = None
+        self.shortest: Steps | None = None
+        self.lives = 0
+        self._is_confirmed = False
 
-    def knows(self, steps: tuple[str, ...]) -> bool:
-        """Whether steps begin an example that is known to fail."""
-        return any(known[: len(steps)] == steps for known in self.failing)
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that hypothesis could try is needed any more."""
+        is_late = self.lives >= _FEWEST and time.process_time() > self._end
+        return self._is_confirmed or (self.patience is None and is_late)
+
+    def learn(self, machine: "BrieflyShrunk", error: Exception) -> None:
+        """Take in that the steps of a machine fail. The first time they are made shorter, here and now."""
+        seen = machine._told in self.failing
+        self.failing.add(machine._told)
+        if self.patience is None:
+            self.patience = Patience()
+            if machine._can_be_repeated():
+                fails = partial(_fail_so, type(machine), cause_of(error))
+                self.shortest = Shortening(fails, self.patience).of(machine._steps)
+        elif seen and self.shortest is not None:
+            self._is_confirmed = True
+
+    def wants(self, told: tuple[str, ...]) -> bool:
+        """Whether an example that begins so is still worth living through."""
+        if self.is_over:
+            return False
+        if self.patience is None:
+            return True
+        is_known = any(known[: len(told)] == told for known in self.failing)
+        return is_known or (self.shortest is None and not self.patience.is_over)
 
 
 class BrieflyShrunk(RuleBasedStateMachine):
     """A machine whose failing example is made shorter as long as there is patience."""
 
+    first_rule: ClassVar[str] = ""
+    """Name of the rule that every example begins with; none if empty."""
+    search_seconds: ClassVar[float] = math.inf
+    """Seconds of processor time to look for an example that fails."""
+    wanted_settings: ClassVar[settings | None] = None
+    """Settings of its ``TestCase``, and of those of its subclasses; hypothesis does not pass them on."""
     _search: ClassVar[_Search | None] = None
+
+    def __init_subclass__(cls, **kwargs: AnyValue) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.wanted_settings is not None:
+            cls.TestCase.settings = cls.wanted_settings
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,39 +123,149 @@ class BrieflyShrunk(RuleBasedStateMachine):
         current = getattr(context, "wrapped_test", None)
         search = type(self)._search
         if search is None or search.of is not current:
-            search = _Search(current)
+            search = _Search(current, self.search_seconds)
             type(self)._search = search
-        self._is_wanted = True
-        self._steps: tuple[str, ...] = ()
         self._own_search = search
+        self._wanted = _wanted.get()
+        is_final = context is not None and context.is_final
+        if search.is_over and context is not None and self._wanted is None and not is_final:
+            context.data.mark_overrun()
+        self._error_before = sys.exc_info()[1]
+        self._steps: Steps = ()
+        self._told: tuple[str, ...] = ()
+        self._starts_by_itself = not self._initialize_rules_to_run
+        shown = search.shortest if is_final and self._wanted is None else None
+        self._rules_strategy: AnyValue = _Steps(self, self._rules_strategy, shown)
 
-    def goes_on(self, step: str) -> bool:
-        """Whether a step is worth taking: not when time is up, and it leads to no example that is known to fail.
+    def teardown(self) -> None:
+        """Close what the machine holds, and make the example shorter if it has just failed."""
+        error = sys.exc_info()[1]
+        self.close()
+        self._own_search.lives += error is None
+        has_failed = isinstance(error, Exception) and not isinstance(error, HypothesisException)
+        if has_failed and error is not self._error_before and self._wanted is None:
+            assert isinstance(error, Exception)
+            self._own_search.learn(self, error)
 
-        Args:
-            step: the step, as text.
-        """
-        self._steps = (*self._steps, step)
-        patience = self._own_search.patience
-        return patience is None or not patience.is_over or self._own_search.knows(self._steps)
-
-    def has_failed(self) -> None:
-        """Note that the steps so far make an example that fails."""
-        if self._own_search.patience is None:
-            self._own_search.patience = Patience()
-        self._own_search.failing.add(self._steps)
+    def close(self) -> None:
+        """Close what the machine holds."""
 
     def check_invariants(self, settings: settings, output: AnyValue, runtimes: AnyValue) -> None:
         """Check the user's invariants; one that fails also tells what had happened."""
-        if not self._is_wanted:
-            return
         try:
             super().check_invariants(settings, output, runtimes)
         except Exception as error:
-            self.has_failed()
-            error.add_note(self.story())
+            if self._wanted is None:
+                error.add_note(self.story())
             raise
 
     def story(self) -> str:
         """What has happened so far, for the report of a broken invariant."""
         raise NotImplementedError
+
+    def _can_be_repeated(self) -> bool:
+        return self._starts_by_itself and all(step.can_be_repeated for step in self._steps)
+
+    def _takes(self, step: Step) -> None:
+        self._steps = (*self._steps, step)
+        self._told = (*self._told, step.told())
+
+    def _perform(self, step: Step, output: Output) -> None:
+        """Take a step as hypothesis does."""
+        self._takes(step)
+        printed = {key: self._printed(value) for key, value in step.arguments.items()}
+        arguments = {key: self._meant(value) for key, value in step.arguments.items()}
+        result: AnyValue = MultipleResults(())
+        try:
+            result = step.rule.function(self, **arguments)
+            if step.rule.targets:
+                several = isinstance(result, MultipleResults)
+                add: Callable[[AnyValue, AnyValue], None] = self._add_results_to_targets
+                add(step.rule.targets, result.values if several else [result])
+        finally:
+            output(self._repr_step(step.rule, printed, result))
+
+    def _printed(self, value: AnyValue) -> str:
+        printed: Callable[[AnyValue], str] = self._pretty_print
+        return printed(value)
+
+    def _meant(self, value: AnyValue) -> AnyValue:
+        if isinstance(value, VarReference):
+            return self.names_to_values[value.name]
+        if isinstance(value, list) and value and all(isinstance(item, VarReference) for item in value):
+            return [self.names_to_values[item.name] for item in value]
+        return value
+
+
+class _Steps(SearchStrategy[AnyValue]):
+    """Chooses the steps of a machine: as hypothesis would, or what an example to be shown has come down to."""
+
+    def __init__(self, machine: BrieflyShrunk, usual: AnyValue, shown: Steps | None) -> None:
+        super().__init__()
+        self._machine = machine
+        self._usual = usual
+        self._shown = shown
+
+    def do_draw(self, data: AnyValue) -> AnyValue:
+        if self._shown is not None:
+            # hypothesis would compare with what it has drawn for the example itself
+            data.observer = DataObserver()
+            self._show(self._shown)
+        step = self._drawn(data)
+        self._machine._takes(step)
+        if not self._machine._own_search.wants(self._machine._told):
+            data.mark_overrun()
+        return step.rule, step.arguments
+
+    def _show(self, steps: Steps) -> None:
+        """Take the steps here and now; what hypothesis has for the example itself would not lead to them."""
+        for step in steps:
+            self._machine._perform(step, report)
+            _check(self._machine, report)
+
+    def _drawn(self, data: AnyValue) -> Step:
+        first = type(self._machine).first_rule
+        if not first or self._machine._steps:
+            rule, arguments = data.draw(self._usual)
+        else:
+            (rule,) = (rule for rule in self._machine.rules if rule.function.__name__ == first)
+            arguments = {key: data.draw(strategy) for key, strategy in rule.arguments_strategies.items()}
+        together = arguments.pop("together", {})  # arguments that depend on each other
+        return Step(rule, {**together, **arguments})
+
+
+def _fail_so(machine_class: type[BrieflyShrunk], cause: Cause, steps: Steps) -> bool:
+    token = _wanted.set(cause)
+    try:
+        machine = machine_class()
+    finally:
+        _wanted.reset(token)
+    try:
+        return _ends_in(machine, steps) == cause
+    finally:
+        machine.teardown()
+
+
+def _ends_in(machine: BrieflyShrunk, steps: Steps) -> Cause | None:
+    try:
+        _check(machine, _quietly)
+        for step in steps:
+            if not hasattr(step.rule.function, "simplify") and not _may_run(machine, step):
+                return None
+            machine._perform(step, _quietly)
+            _check(machine, _quietly)
+    except Exception as error:
+        return cause_of(error)
+    return None
+
+
+def _may_run(machine: BrieflyShrunk, step: Step) -> bool:
+    return all(precondition(machine) for precondition in step.rule.preconditions)
+
+
+def _check(machine: BrieflyShrunk, output: Output) -> None:
+    machine.check_invariants(settings(), output, Counter())
+
+
+def _quietly(_: object) -> None:
+    """Print nothing."""

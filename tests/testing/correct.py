@@ -674,8 +674,15 @@ def _own(*events: betterproto.Message) -> EventBook:
 # projections
 
 
+class Dropped(sqlite3.Connection):
+    """May be dropped without having been closed; Python 3.13 warns of others."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def shop_database(path: str = ":memory:") -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False)
+    database = sqlite3.connect(path, check_same_thread=False, factory=Dropped)
     database.execute(
         "CREATE TABLE IF NOT EXISTS orders (root BLOB PRIMARY KEY, customer TEXT, lines INTEGER)"
     )

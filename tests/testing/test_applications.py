@@ -95,6 +95,16 @@ def test_commands_may_depend_on_the_state() -> None:
     run(Machine)
 
 
+def test_settings_hold_for_a_subclass_with_invariants() -> None:
+    class Machine(application_machine(accounts_and(), steps=7, max_examples=11)):  # type: ignore[misc]
+        @invariant()
+        def holds(self) -> None:
+            pass
+
+    assert Machine.TestCase.settings.max_examples == 11
+    assert Machine.TestCase.settings.stateful_step_count == 7
+
+
 def test_an_application_without_commands_is_refused() -> None:
     app = App("empty", routers=[Router("t").with_handler(Transfers, Transfers).build()])
     with pytest.raises(InvalidArgumentError, match="handles no commands"):

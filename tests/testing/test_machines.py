@@ -81,6 +81,16 @@ def test_the_machine_has_a_test_case_for_pytest_and_unittest() -> None:
     assert machine.TestCase.settings.stateful_step_count == 7
 
 
+def test_settings_hold_for_a_subclass_with_invariants() -> None:
+    class Machine(aggregate_machine(honest(), steps=7, max_examples=11)):  # type: ignore[misc]
+        @invariant()
+        def holds(self) -> None:
+            pass
+
+    assert Machine.TestCase.settings.max_examples == 11
+    assert Machine.TestCase.settings.stateful_step_count == 7
+
+
 def test_only_command_handlers_make_a_machine() -> None:
     with pytest.raises(InvalidArgumentError, match="takes a router of command handlers"):
         aggregate_machine(Transfers)

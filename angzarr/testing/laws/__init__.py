@@ -19,7 +19,7 @@ from angzarr.testing.laws.reactions import REACTION_LAWS
 from angzarr.testing.laws.states import STATE_LAWS
 from angzarr.testing.laws.upcasts import UPCAST_LAWS
 from angzarr.testing.loops import Loop
-from angzarr.testing.shrinking import Patience
+from angzarr.testing.shortening import Patience
 from angzarr.testing.subject import Subject, subjects_of
 from angzarr.testing.world import World
 
@@ -78,7 +78,7 @@ class BoundLaw:
                 return
             finally:
                 world.restore()
-        raise LawBroken(text)
+        raise LawBroken(text, self.law.name)
 
     def _search(self, loop: Loop, world: World, broken: list[tuple[Case, Finding]]) -> None:
         patience: list[Patience] = []
@@ -96,7 +96,7 @@ class BoundLaw:
                 broken.append((case, finding))
                 patience.append(Patience())
                 known.add(repr(case))
-                raise LawBroken(finding.what)
+                raise LawBroken(finding.what, self.law.name)
 
         cls = self.subject.info.cls
         # the name is the key under which hypothesis keeps failing examples

@@ -44,7 +44,16 @@ LARGE = 1_000
 
 
 class LawBroken(AssertionError):
-    """A router does not obey a law; the text has the shortest example found, as a test to paste."""
+    """A router does not obey a law; the text has the shortest example found, as a test to paste.
+
+    Args:
+        text: what the law says, and the example.
+        law: the name of the law.
+    """
+
+    def __init__(self, text: str, law: str = "") -> None:
+        super().__init__(text)
+        self.law = law
 
 
 RERUNS = 3
