@@ -201,6 +201,7 @@ def mutated(draw: st.DrawFn, origins: st.SearchStrategy[bytes]) -> bytes:
 @example(data=b"\x0a\x80\x80\x80\x80", book_data=b"\x1a\x80")
 @example(data=b"\x0a\x00\x0a\x02\x1a\x00", book_data=b"\x30\x01\x1a\x00")
 @example(data=b"\x0a\xff\xff\xff\x7f", book_data=b"\x1a\xff\xff\xff\x7f")
+@example(data=b"\x0a\x01\x30\x22\x00", book_data=b"\x30")
 async def test_both_paths_do_the_same_with_mutated_bytes(data: bytes, book_data: bytes) -> None:
     await same(data, book_data)
 

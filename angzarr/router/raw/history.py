@@ -161,6 +161,6 @@ def next_sequence_at(data: bytes, i: int, end: int) -> int:
         shift += 7
         if byte < 128:
             break
-    if data[i] != 0x30 or data[end - 1] > 127 or i + 1 + shift // 7 != end or shift > 28:
+    if data[i] != 0x30 or data[end - 1] > 127 or i + 1 + shift // 7 != end or not 0 < shift <= 28:
         raise Unusual
     return value
