@@ -186,7 +186,8 @@ class ClientProtocol(H2Protocol):
     def __init__(self, config: ChannelConfig, h2_config: H2Configuration) -> None:
         super().__init__(Handler(), _WINDOWS, h2_config)
         self._lean = config.http2 == "lean"
-        self._writing = False
+        self._written = False  # since the server's last word
+        self._writing = False  # when the loop's turn ends
         self._first = b""
         self._loop = asyncio.get_running_loop()
         self.heard: float = self._loop.time()
@@ -232,6 +233,7 @@ class ClientProtocol(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._loop.time()
+        self._written = False
         if len(self._first) < _FRAME_HEADER and not self._greeted(data):
             return
         try:
@@ -264,12 +266,14 @@ class ClientProtocol(H2Protocol):
             self.lost.set_result(None)
 
     def flush(self) -> None:
-        """Write what is to be sent: the first time in a turn of the loop at once, what follows together at its end."""
-        if self._writing:
-            return
+        """Write what is to be sent: what answers the server first at once, what follows when the loop's turn ends."""
         if len(self.processor.streams) > 1:
-            self._writing = True
-            self._loop.call_soon(self._flush_rest)
+            if self._written:
+                if not self._writing:
+                    self._writing = True
+                    self._loop.call_soon(self._flush_rest)
+                return
+            self._written = True
         self.connection.flush()
 
     def _flush_rest(self) -> None:

@@ -16,6 +16,7 @@ from angzarr.client import (
     QueryClient,
 )
 from angzarr.client.calls import Method
+from angzarr.client.writing import ClientConnection
 from angzarr.errors import (
     ClientError,
     GRPCError,
@@ -274,3 +275,21 @@ async def test_a_policy_written_for_the_reference_client_needs_no_deadline() -> 
     async with serving(servicer) as endpoint, QueryClient.connect(endpoint, Once()) as client:
         with pytest.raises(GRPCError):
             await client.get_event_book(Query())
+
+
+async def test_calls_begun_in_one_turn_of_the_loop_leave_in_two_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[int] = []
+
+    def count(connection: ClientConnection) -> None:
+        if connection._connection._out:
+            written.append(len(connection._connection.streams))
+        flush(connection)
+
+    flush = ClientConnection.flush
+    async with serving(QUERIES) as endpoint, QueryClient.connect(endpoint) as client:
+        await client.get_event_book(Query())
+        monkeypatch.setattr(ClientConnection, "flush", count)
+        await asyncio.gather(*(client.get_event_book(Query()) for _ in range(10)))
+    assert written[:2] == [1, 10]
