@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ async def call(channel: grpclib.client.Channel, command: ContextualCommand) -> A
     return await UnaryUnaryMethod(channel, HANDLE.path, HANDLE.request, HANDLE.response)(command)
 
 
+async def begun(call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A call that is on its way before those that are made after this."""
+    task = asyncio.create_task(call)
+    await asyncio.sleep(0)
+    return task
+
+
 async def health(channel: grpclib.client.Channel) -> int:
     """The status that the server states; what was sent on the channel before is with the server then."""
     check = UnaryUnaryMethod(channel, "/grpc.health.v1.Health/Check", HealthCheckRequest, HealthCheckResponse)
@@ -138,7 +145,7 @@ async def test_a_socket_is_served_and_its_file_removed(tmp_path: Path) -> None:
 async def test_a_call_in_flight_is_answered_before_the_process_ends() -> None:
     async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
         async with channel_to(started["address"]) as channel:
-            answer = asyncio.create_task(call(channel, open_slowly(8)))
+            answer = await begun(call(channel, open_slowly(8)))
             await call(channel, open_slowly(0))
             server.tell(signal.SIGTERM)
             assert len((await answer).events.pages) == 1
@@ -150,7 +157,7 @@ async def test_a_second_signal_ends_the_grace_period() -> None:
         process("patient", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
         channel_to(started["address"]) as channel,
     ):
-        answer = asyncio.create_task(call(channel, open_slowly(600)))
+        answer = await begun(call(channel, open_slowly(600)))
         await call(channel, open_slowly(0))
         server.tell(signal.SIGTERM)
         await stopping(channel)
@@ -168,7 +175,7 @@ async def test_a_handler_stuck_in_its_thread_does_not_outlive_the_grace_period(
         process("stuck in a loop", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
         channel_to(started["address"]) as channel,
     ):
-        answers = [asyncio.create_task(call(channel, open_slowly(1))) for _ in range(64)]
+        answers = [await begun(call(channel, open_slowly(1))) for _ in range(64)]
         assert await health(channel) == SERVING
         server.tell(number)
         assert await server.exit_code() == 0
@@ -183,7 +190,7 @@ async def test_a_process_of_its_own_leaves_a_stuck_handler_behind() -> None:
         process("stuck", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started),
         channel_to(started["address"]) as channel,
     ):
-        answer = asyncio.create_task(call(channel, open_slowly(1)))
+        answer = await begun(call(channel, open_slowly(1)))
         assert await health(channel) == SERVING
         server.tell(signal.SIGTERM)
         await stopping(channel)
