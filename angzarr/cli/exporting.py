@@ -113,9 +113,7 @@ async def _tried(
             if outcome.error is None and outcome.messages == expected:
                 source = Source()
                 tail = [("then", [("", event) for event in expected])]
-                body = expression(source, subject, history, when, tail)
-                at = source.value(moment)
-                yield _file(name, source, body.replace(f"({subject.name})", f"({subject.name}, at={at})", 1))
+                yield _file(name, source, expression(source, subject, history, when, tail, at=moment))
 
 
 def _moments(events: list[betterproto.Message], page: EventPage) -> Iterator[Any]:

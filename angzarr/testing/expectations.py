@@ -105,14 +105,15 @@ def _compare(what: str, expected: object, came: object) -> list[str]:
 
 
 def nothing() -> Expectation:
-    """No events, commands or facts."""
+    """No events, commands or facts, nor a projection that says anything."""
 
     def check(outcome: Outcome) -> Problem | None:
         expected = ["nothing"]
         if outcome.error is not None:
             return _failed(outcome, expected)
         answer = (outcome.events, outcome.commands, outcome.facts, outcome.revocation, outcome.notification)
-        return Problem("something followed", expected) if any(answer) else None
+        projected = outcome.projection is not None and outcome.projection.projection.type_url
+        return Problem("something followed", expected) if projected or any(answer) else None
 
     return _sync(check)
 

@@ -1,9 +1,12 @@
 """What a failing scenario or law prints: history, command, what came, and the code that makes it happen again."""
 
 import os
+import shlex
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import angzarr
 from angzarr.messages import CommandBook, Cover, EventBook, Projection, any_of, has_field
@@ -12,6 +15,7 @@ from angzarr.testing.source import Source
 from angzarr.testing.subject import Subject
 
 INDENT = "    "
+_STARTED_IN = os.getcwd()
 _NOT_THE_USERS = (*{path for path in sysconfig.get_paths().values() if path}, angzarr.__path__[0], "<")
 
 
@@ -96,8 +100,17 @@ def rerun_line(expression: str) -> str:
     """How to run it again: the test under pytest, else the scenario itself."""
     current = os.environ.get("PYTEST_CURRENT_TEST", "")
     if current:
-        return f"rerun with: python -m pytest '{current.rpartition(' ')[0]}'"
-    return f"rerun with:\n{_indented(expression)}"
+        return f"rerun with: python -m pytest {shlex.quote(_from_here(current.rpartition(' ')[0]))}"
+    return f"rerun with:\n{INDENT}{expression}"
+
+
+def _from_here(node: str) -> str:
+    """A test's id, whose file pytest names from its root directory, as it can be said where pytest was started."""
+    path, separator, rest = node.partition("::")
+    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    if os.path.join(_STARTED_IN, path) not in files:
+        path = next((file for file in files if file.endswith(os.sep + path)), path)
+    return path.removeprefix(_STARTED_IN + os.sep) + separator + rest
 
 
 def expression(
@@ -106,6 +119,9 @@ def expression(
     history: EventBook,
     when: When | None,
     tail: Sequence[tuple[str, Sequence[tuple[str, object]]]] = (),
+    *,
+    at: datetime | None = None,
+    cover: Cover | None = None,
 ) -> str:
     """A scenario as the expression to await.
 
@@ -115,9 +131,13 @@ def expression(
         history: what is given.
         when: what happens; None for nothing.
         tail: further calls, as (method, [(``"name="`` or ``""``, value)]).
+        at: what ``now()`` answers, if it matters.
+        cover: the aggregate, if it matters.
     """
-    name = source.class_name(subject.info.cls)
-    lines = [f"{source.name('angzarr.testing', 'scenario')}({name})"]
+    begun = f"{source.name('angzarr.testing', 'scenario')}({source.class_name(subject.info.cls)}"
+    options = [("at=", at), ("cover=", cover)]
+    begun += "".join(f", {name}{source.value(value, 8)}" for name, value in options if value is not None)
+    lines = [f"{begun})"]
     if has_field(history, "snapshot"):
         snapshot = open_any(history.snapshot.state)
         arguments = [("", snapshot), ("sequence=", history.snapshot.sequence)]
@@ -125,6 +145,8 @@ def expression(
     if history.pages:
         lines.append(source.call(".given", [("", event) for event in unpacked(history.pages)], 8))
     if when is not None:
+        if when.destinations:
+            lines.append(source.call(".given_destinations", [("", dict(when.destinations))], 8))
         lines.append(_when(source, when))
     lines += [source.call(f".{method}", arguments, 8) for method, arguments in tail]
     body = "\n".join(f"        {line}" for line in lines)
@@ -140,7 +162,11 @@ def _when(source: Source, when: When) -> str:
         arguments = [("", domain), ("", when.messages[0] if when.messages else command)]
         if when.reason:
             named.insert(0, ("reason=", when.reason))
+        if when.sequence:
+            named.append(("source_seq=", when.sequence))
         return source.call(".when_rejected", [*arguments, *named], 8)
+    if when.sequence is not None:
+        named.append(("sequence=", when.sequence))
     method = ".when_fact" if when.kind == "fact" else ".when"
     return source.call(method, [*(("", message) for message in when.messages), *named], 8)
 

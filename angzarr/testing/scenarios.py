@@ -140,11 +140,11 @@ class Scenario:
             events: messages, compared field by field; a class stands for any message of it.
         """
         self._only("then", "command_handler", "process_manager", "upcaster")
-        return self._expect(expect.events(events))
+        return self._follows("then", expect.events(events))
 
     def then_nothing(self) -> "Scenario":
-        """Nothing follows: no event, no command, no fact."""
-        return self._expect(expect.nothing())
+        """Nothing follows: no event, no command, no fact, and of a projector no payload."""
+        return self._follows("then_nothing", expect.nothing())
 
     def then_rejected(
         self, code: str | None = None, *, message: str | None = None, details: Mapping[str, str] | None = None
@@ -156,7 +156,7 @@ class Scenario:
             message: its static text; None for any.
             details: what its details must hold, at least.
         """
-        return self._expect(expect.rejection(code, message, details or {}))
+        return self._follows("then_rejected", expect.rejection(code, message, details or {}))
 
     def then_state(self, expected: object | Callable[[AnyValue], object]) -> "Scenario":
         """The state afterwards, folded from history and new events; after a rejection the one before.
@@ -174,7 +174,7 @@ class Scenario:
             commands: (domain, message), (domain, root, message) or a whole CommandBook each.
         """
         self._only("then_commands", "saga", "process_manager")
-        return self._expect(expect.books("command", commands))
+        return self._follows("then_commands", expect.books("command", commands))
 
     def then_facts(self, *facts: Addressed) -> "Scenario":
         """Exactly these facts are injected, in this order.
@@ -183,7 +183,7 @@ class Scenario:
             facts: (domain, message), (domain, root, message) or a whole EventBook each.
         """
         self._only("then_facts", "saga", "process_manager")
-        return self._expect(expect.books("fact", facts))
+        return self._follows("then_facts", expect.books("fact", facts))
 
     def then_projection(self, expected: object | Callable[[AnyValue], object]) -> "Scenario":
         """The projector answers this payload.
@@ -192,7 +192,7 @@ class Scenario:
             expected: the message, compared field by field; or a predicate on it.
         """
         self._only("then_projection", "projector")
-        return self._expect(expect.projection(expected))
+        return self._follows("then_projection", expect.projection(expected))
 
     def then_snapshot(self, expected: object | Callable[[AnyValue], object] | None = None) -> "Scenario":
         """A snapshot comes with the events, and it holds the state that all events give.
@@ -201,7 +201,7 @@ class Scenario:
             expected: that state, or a predicate on it; None for no more than that.
         """
         self._only("then_snapshot", "command_handler", "process_manager")
-        return self._expect(expect.snapshot(expected))
+        return self._follows("then_snapshot", expect.snapshot(expected))
 
     def then_revocation(self, **expected: AnyValue) -> "Scenario":
         """The handler leaves it to the framework.
@@ -210,7 +210,7 @@ class Scenario:
             expected: fields of RevocationResponse and their values; others may be anything.
         """
         self._only("then_revocation", "command_handler")
-        return self._expect(expect.revocation(expected))
+        return self._follows("then_revocation", expect.revocation(expected))
 
     def then_obeys(self, law: str, *, after: betterproto.Message | None = None) -> "Scenario":
         """A law of ``router_laws`` holds for this example: what a broken law prints, to keep the bug from coming back.
@@ -234,6 +234,13 @@ class Scenario:
                 f"{step}() is for {allowed}; {self._plan.candidates[0].name} is a {kind.replace('_', ' ')}",
                 details={"handler_kind": kind},
             )
+
+    def _follows(self, step: str, expectation: Expectation) -> "Scenario":
+        if self._plan.when is None:
+            raise InvalidArgumentError(
+                f"{step}() is about what follows: say first what happens, with when(...)"
+            )
+        return self._expect(expectation)
 
     def _expect(self, expectation: Expectation) -> "Scenario":
         return self._next(expectations=(*self._plan.expectations, expectation))
@@ -267,7 +274,9 @@ class Scenario:
         for expectation in plan.expectations:
             problem = await expectation.check(outcome, subject, history)
             if problem is not None:
-                raise ScenarioFailure(_story(subject, history, when, outcome, problem)) from outcome.error
+                raise ScenarioFailure(
+                    _story(plan, subject, history, when, outcome, problem)
+                ) from outcome.error
         return outcome
 
 
@@ -287,7 +296,12 @@ def _history(plan: _Plan, subject: Subject) -> EventBook:
 
 
 def _story(
-    subject: Subject, history: EventBook, when: When | None, outcome: Outcome, problem: expect.Problem
+    plan: _Plan,
+    subject: Subject,
+    history: EventBook,
+    when: When | None,
+    outcome: Outcome,
+    problem: expect.Problem,
 ) -> str:
     came = problem.came if problem.came is not None else outcome_lines(outcome)
     parts = [
@@ -299,7 +313,9 @@ def _story(
     ]
     if problem.difference:
         parts.append(section("difference", problem.difference))
-    return "\n".join(parts) + "\n\n" + rerun_line(expression(Source(), subject, history, when))
+    at = None if plan.at == DEFAULT_AT else plan.at
+    again = expression(Source(), subject, history, when, at=at, cover=plan.cover)
+    return "\n".join(parts) + "\n\n" + rerun_line(again)
 
 
 def scenario(

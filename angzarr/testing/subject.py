@@ -1,5 +1,6 @@
 """What is under test: one handler class, its factory, and the router that runs it."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any as AnyValue
@@ -86,7 +87,7 @@ def built(subject: AnyValue) -> AnyRouter:
     """The router for a router, a decorated class, or an instance of one.
 
     Raises:
-        InvalidArgumentError: INVALID_ARGUMENT, it is none of these.
+        InvalidArgumentError: INVALID_ARGUMENT, it is none of these, or a class that needs arguments.
         BuildError: the class cannot be built into a router.
     """
     if isinstance(subject, AnyRouter):
@@ -94,6 +95,10 @@ def built(subject: AnyValue) -> AnyRouter:
     if isinstance(subject, Router):
         return subject.build()
     cls = subject if isinstance(subject, type) else type(subject)
+    if subject is cls and _needs_arguments(cls):
+        raise InvalidArgumentError(
+            f"{cls.__name__} needs arguments: give an instance of it, a built router, or a factory"
+        )
     try:
         return Router(cls.__name__).with_handler(cls, subject if cls is subject else lambda: subject).build()
     except BuildError as error:
@@ -102,6 +107,16 @@ def built(subject: AnyValue) -> AnyRouter:
         raise InvalidArgumentError(
             f"{subject!r} is neither a built router nor a decorated handler class nor an instance of one"
         ) from error
+
+
+def _needs_arguments(cls: type) -> bool:
+    try:
+        inspect.signature(cls).bind()
+    except ValueError:  # nothing is known of it, as of some classes in C
+        return False
+    except TypeError:
+        return getattr(cls, "__angzarr_kind__", None) is not None
+    return False
 
 
 def subjects_of(subject: AnyValue) -> tuple[Subject, ...]:

@@ -1,13 +1,15 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any as AnyValue
 
 import pytest
 
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import NoOp, frozen
-from angzarr.router import Router
-from angzarr.testing import ScenarioFailure, make_cover, scenario, uuid_for
+from angzarr.router import Router, handles, projector
+from angzarr.testing import ScenarioFailure, make_cover, report, scenario, uuid_for
+from angzarr.testing.report import rerun_line
 from angzarr.testing.scenarios import DEFAULT_AT, Scenario
 from tests.bank.domain import Accounts, AccountV2, AccountV3, Onboardings, Statements, Transfers
 from tests.bank.messages import (
@@ -39,6 +41,16 @@ NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 OPENED = AccountOpened(owner="alice")
 TEN = Deposited(amount=10, balance=10)
 ALICE = make_cover("account", uuid_for("alice"), "corr")
+
+
+@projector(name="needy", domains=["account"])
+class Needy:
+    def __init__(self, database: dict[str, int]) -> None:
+        self.database = database
+
+    @handles(Deposited)
+    def deposited(self, event: Deposited) -> None:
+        self.database["total"] = event.balance
 
 
 async def failure_of(failing: Scenario) -> str:
@@ -213,6 +225,12 @@ async def test_a_projector_that_keeps_what_it_has_seen_is_shown_the_history_firs
     )
 
 
+async def test_a_projector_without_a_payload_answers_nothing() -> None:
+    await scenario(Needy({})).when(Deposited(amount=5)).then_nothing()
+    text = await failure_of(scenario(Statements).when(Deposited(amount=5)).then_nothing())
+    assert "Statements: something followed" in text
+
+
 async def test_a_handler_that_needs_arguments_comes_from_a_factory() -> None:
     shared = Statements()
     await scenario(Statements, factory=lambda: shared).when(Deposited(amount=5))
@@ -268,7 +286,7 @@ async def test_a_failure_tells_the_whole_story() -> None:
         "    event 1: expected AccountClosed(), nothing came\n"
         "\n"
         "rerun with: python -m pytest "
-        "'tests/testing/test_scenarios.py::test_a_failure_tells_the_whole_story'"
+        "tests/testing/test_scenarios.py::test_a_failure_tells_the_whole_story"
     )
 
 
@@ -278,11 +296,50 @@ async def test_outside_pytest_a_failure_shows_the_scenario_to_run(monkeypatch: p
     assert text.endswith(
         "rerun with:\n"
         "    await (\n"
-        "            scenario(Accounts)\n"
-        '            .given(AccountOpened(owner="alice"))\n'
-        "            .when(Deposit(amount=1))\n"
-        "        )"
+        "        scenario(Accounts)\n"
+        '        .given(AccountOpened(owner="alice"))\n'
+        "        .when(Deposit(amount=1))\n"
+        "    )"
     )
+
+
+async def test_it_shows_all_that_the_scenario_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    begun = scenario(Accounts, at=NEW_YEAR, cover=make_cover("account", b"a")).given(OPENED)
+    assert (await failure_of(begun.when(Deposit(amount=1), sequence=7).then())).endswith(
+        "        scenario(Accounts, at=datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "
+        "cover=Cover(root=UUID(value=b'a'), domain=\"account\"))\n"
+        '        .given(AccountOpened(owner="alice"))\n'
+        "        .when(Deposit(amount=1), sequence=7)\n"
+        "    )"
+    )
+    told = scenario(Transfers).given_destinations({"account": 3}).when(TransferRequested(amount=1))
+    assert '        .given_destinations({"account": 3})\n' in await failure_of(told.then_nothing())
+
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("started_in", "node", "line"),
+    [
+        (
+            HERE.parents[1],
+            "tests/testing/test_scenarios.py::test_it",
+            "tests/testing/test_scenarios.py::test_it",
+        ),
+        (HERE, "tests/testing/test_scenarios.py::test_it", "test_scenarios.py::test_it"),
+        (Path("/elsewhere"), "testing/test_scenarios.py::test_it", f"{__file__}::test_it"),
+        (HERE, "no/such/test_file.py::test_it", "no/such/test_file.py::test_it"),
+        (HERE, "test_scenarios.py::test_it[it's it]", "'test_scenarios.py::test_it[it'\"'\"'s it]'"),
+    ],
+)
+def test_the_line_that_reruns_it_is_for_a_shell_where_pytest_was_started(
+    monkeypatch: pytest.MonkeyPatch, started_in: Path, node: str, line: str
+) -> None:
+    monkeypatch.setattr(report, "_STARTED_IN", str(started_in))
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{node} (call)")
+    assert rerun_line("") == f"rerun with: python -m pytest {line}"
 
 
 @pytest.mark.parametrize(
@@ -372,6 +429,9 @@ async def test_a_crash_is_neither_events_nor_a_rejection() -> None:
         (lambda: scenario(Transfers).then(TEN), "then() is for command handlers and process managers"),
         (lambda: scenario(Accounts).then_commands(), "Accounts is a command handler"),
         (lambda: scenario(Accounts).when(Deposit()).when(Deposit()), "a scenario has one when()"),
+        (lambda: scenario(Accounts).given(OPENED).then_nothing(), "say first what happens, with when(...)"),
+        (lambda: scenario(Accounts).then_rejected("X"), "then_rejected() is about what follows"),
+        (lambda: scenario(Needy), "Needy needs arguments: give an instance of it"),
         (lambda: scenario(int), "neither a built router nor a decorated handler class"),
         (lambda: scenario(Accounts, at=datetime(2026, 1, 1)), "needs an aware datetime"),
     ],
