@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -93,8 +95,11 @@ async def test_how_long_a_chain_is_outlives_the_process(tmp_path: Path) -> None:
     patient = replace(FAST, reactions=replace(FAST.reactions, depth=6, min_delay=60.0, max_delay=60.0))
     async with EmbeddedCoordinator(store=path, config=patient, **players(right=away)) as running:
         await send(running, "left", A, "DoPing")
+        with anyio.fail_after(5):
+            while not any("away" in row.state for row in running.runtime.following.pending()):
+                await anyio.lowlevel.checkpoint()
         with pytest.raises(SettleTimeout, match="away"):
-            await running.settle(0.2)
+            await running.settle(0)
     async with EmbeddedCoordinator(store=path, config=shallow(6), **players()) as running:
         await running.settle(5)
         assert await hits(running) == (4, 3)
