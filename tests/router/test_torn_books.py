@@ -39,6 +39,7 @@ def torn(*origins: bytes) -> st.SearchStrategy[bytes]:
 @example(history=b"\x30")
 @example(history=HISTORY[:-1])
 @example(history=HISTORY + b"\x30")
+@example(history=encode(book()).partition(b"\x1a\x06corr-1")[0])
 async def test_a_torn_history_of_a_command(history: bytes) -> None:
     data = field(1, history) + field(2, COMMAND)
     for router in test_bytes.ROUTERS:

@@ -47,8 +47,10 @@ class RawCommands:
 
     def vouches_for(self, cover: bytes) -> bool:
         """Whether a cover is this one, or this one without its correlation id, and so as well-formed as this one."""
-        mine = self._cover
-        return cover == mine or (len(cover) == self._address and mine[2 : self._address] == cover[2:])
+        mine, size = self._cover, self._address
+        if cover == mine:
+            return True
+        return len(cover) == size and cover[:2] == bytes((0x0A, size - 2)) and mine[2:size] == cover[2:]
 
 
 def read_request(data: bytes) -> tuple[Span, RawCommands | BookCommands] | None:
