@@ -267,13 +267,12 @@ class ClientProtocol(H2Protocol):
 
     def flush(self) -> None:
         """Write what is to be sent: what answers the server first at once, what follows when the loop's turn ends."""
-        if len(self.processor.streams) > 1:
-            if self._written:
-                if not self._writing:
-                    self._writing = True
-                    self._loop.call_soon(self._flush_rest)
-                return
-            self._written = True
+        if self._written and len(self.processor.streams) > 1:
+            if not self._writing:
+                self._writing = True
+                self._loop.call_soon(self._flush_rest)
+            return
+        self._written = True
         self.connection.flush()
 
     def _flush_rest(self) -> None:

@@ -283,8 +283,9 @@ async def test_calls_begun_in_one_turn_of_the_loop_leave_in_two_writes(
     written: list[int] = []
 
     def count(connection: ClientConnection) -> None:
-        if connection._connection._out:
-            written.append(len(connection._connection.streams))
+        http2: Any = connection._connection
+        if http2._out:
+            written.append(len(http2.streams))
         flush(connection)
 
     flush = ClientConnection.flush
