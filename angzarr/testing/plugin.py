@@ -1,8 +1,8 @@
 """The pytest plugin: fixtures ``coordinator``, ``frozen_clock``, ``angzarr_server``; option ``--angzarr-replay``.
 
 pytest loads it by its entry point in every run, so it imports nothing but pytest until a fixture is used. It works
-with anyio's plugin, with pytest-asyncio and with pytest-xdist. Async tests need no marker and no configuration: where
-no other plugin for them is installed, anyio's runs them.
+with anyio's plugin, with pytest-asyncio and with pytest-xdist. Async tests need no marker and no configuration: those
+that no other plugin runs, anyio's does. Beside pytest-asyncio these are the unmarked ones, unless its mode is auto.
 """
 
 import functools
@@ -26,19 +26,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-_PLUGINS_FOR_ASYNC_TESTS = ("asyncio", "pytest_asyncio", "trio", "tornado", "twisted", "aiohttp")
+_PLUGINS_FOR_ASYNC_TESTS = ("trio", "tornado", "twisted", "aiohttp")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
     """Hand async tests to anyio's plugin, unless another one may want them."""
-    plugins = collector.config.pluginmanager
-    if not plugins.hasplugin("anyio") or any(map(plugins.hasplugin, _PLUGINS_FOR_ASYNC_TESTS)):
-        return
     if collector.istestfunction(obj, name):
         handle = getattr(obj, "hypothesis", None)
-        if inspect.iscoroutinefunction(obj if handle is None else handle.inner_test):
+        is_async = inspect.iscoroutinefunction(obj if handle is None else handle.inner_test)
+        if is_async and _nobody_else_runs(collector, obj):
             pytest.mark.usefixtures("anyio_backend")(obj)
+
+
+def _nobody_else_runs(collector: pytest.Module | pytest.Class, test: Any) -> bool:
+    plugins = collector.config.pluginmanager
+    if not plugins.hasplugin("anyio") or any(map(plugins.hasplugin, _PLUGINS_FOR_ASYNC_TESTS)):
+        return False
+    return not plugins.hasplugin("asyncio") or not _is_for_pytest_asyncio(collector, test)
+
+
+def _is_for_pytest_asyncio(collector: pytest.Module | pytest.Class, test: Any) -> bool:
+    """Whether pytest-asyncio runs a test: all of them in its auto mode, else, as by default, those marked for it."""
+    mode = collector.config.getoption("asyncio_mode", None) or collector.config.getini("asyncio_mode")
+    marks = [*getattr(test, "pytestmark", ()), *collector.iter_markers()]
+    return str(mode) == "auto" or any(mark.name == "asyncio" for mark in marks)
 
 
 @pytest.fixture

@@ -235,3 +235,36 @@ def test_it_does_not_fight_pytest_asyncio(tmp_path: Path) -> None:
     pytest.importorskip("pytest_asyncio")
     options = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
     assert passed(run(tmp_path, COORDINATOR, *options, "--angzarr-replay", mode="strict"), 3)
+
+
+MARKED_AND_NOT = """
+import asyncio
+
+async def test_unmarked(coordinator):
+    running = await coordinator(app)
+    await running.client("account").send(OpenAccount(owner="a"), root=ALICE)
+
+@pytest.mark.asyncio
+async def test_marked(coordinator):
+    running = await coordinator(app)
+    await running.client("account").send(OpenAccount(owner="a"), root=ALICE)
+
+@pytest.mark.asyncio(loop_scope="class")
+class TestMarked:
+    loops = []
+
+    async def test_one(self):
+        self.loops.append(asyncio.get_running_loop())
+
+    async def test_other(self):
+        assert self.loops == [asyncio.get_running_loop()]
+"""
+
+
+def test_tests_that_pytest_asyncio_leaves_alone_run_beside_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("pytest_asyncio")
+    (tmp_path / "test_it.py").write_text(HEAD + MARKED_AND_NOT)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert passed(done, 4)
