@@ -20,7 +20,7 @@ from hypothesis.control import current_build_context, currently_in_test_context
 from hypothesis.errors import HypothesisException
 from hypothesis.internal.conjecture.data import DataObserver
 from hypothesis.reporting import report
-from hypothesis.stateful import MultipleResults, RuleBasedStateMachine, VarReference
+from hypothesis.stateful import RULE_MARKER, MultipleResults, RuleBasedStateMachine, VarReference
 from hypothesis.strategies import SearchStrategy
 
 from angzarr.testing.shortening import Patience, Shortening
@@ -228,7 +228,7 @@ class _Steps(SearchStrategy[AnyValue]):
         if not first or self._machine._steps:
             rule, arguments = data.draw(self._usual)
         else:
-            (rule,) = (rule for rule in self._machine.rules if rule.function.__name__ == first)
+            rule = getattr(getattr(type(self._machine), first), RULE_MARKER)
             arguments = {key: data.draw(strategy) for key, strategy in rule.arguments_strategies.items()}
         together = arguments.pop("together", {})  # arguments that depend on each other
         return Step(rule, {**together, **arguments})
