@@ -14,7 +14,7 @@ from angzarr.codec import decode, encode, has_field
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import Cover, PageHeader, message_class, registered_names, unpack_any
 from angzarr.testing import messages
-from angzarr.testing.strategies import MAX_DEPTH, plausible_messages
+from angzarr.testing.strategies import MAX_DEPTH, plausible_messages, unhurried
 from tests.testing.kinds import Colour, Kinds, Leaf, Tree
 
 OURS = [name for name in registered_names() if name.startswith("angzarr_client.")]
@@ -126,14 +126,26 @@ def test_the_simplest_message_is_the_empty_one() -> None:
 
 
 FIRST_RUN = """
+import time
+from datetime import timedelta
+time.perf_counter = time.process_time  # a busy machine makes little slower by this clock
 from hypothesis import given, settings
 from angzarr.testing import commands_for, event_books, messages
 from tests.bank.domain import Accounts
 from tests.bank.messages import OpenAccount
 
 for strategy in (messages(OpenAccount), commands_for(Accounts), event_books(Accounts)):
-    settings(max_examples=10)(given(strategy)(lambda _: None))()
+    settings(max_examples=10, deadline=timedelta(seconds=1))(given(strategy)(lambda _: None))()
 """
+
+
+def test_what_takes_time_only_once_is_done_before_the_first_example() -> None:
+    order: list[str] = []
+    example = st.builds(lambda: order.append("drawn"))
+    strategy = unhurried(example, lambda: order.append("prepared"))
+    assert order == []
+    strategy.validate()
+    assert order == ["prepared"]
 
 
 @pytest.mark.once
