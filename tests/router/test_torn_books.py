@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from angzarr.codec.wire import write_varint
-from angzarr.messages import SagaResponse, encode
+from angzarr.messages import Projection, SagaResponse, encode
 from tests.bank.messages import (
     AccountOpened,
     AccountViewed,
@@ -18,7 +19,7 @@ from tests.bank.messages import (
 )
 from tests.router import test_bytes, test_process_bytes
 from tests.router.helpers import book, command
-from tests.router.test_event_bytes import SAGAS, books, both, mutated
+from tests.router.test_event_bytes import PROJECTORS, SAGAS, books, both, mutated
 
 HISTORY = encode(book(AccountOpened(owner="a"), Deposited(amount=1, balance=300), AccountViewed(viewer="v")))
 PROCESS = encode(book(OnboardingStarted(), OnboardingDeposit(), of=test_process_bytes.PROCESS))
@@ -72,3 +73,22 @@ async def test_a_torn_state_of_a_process(state: bytes) -> None:
 async def test_a_torn_source_of_a_saga(source: bytes) -> None:
     paths: list[Any] = await both(SAGAS, SagaResponse, field(1, source))
     assert paths[1] == paths[0]
+
+
+@pytest.mark.long
+@given(torn_book=torn(HISTORY, PROCESS, TRIGGER), torn_command=mutated(st.just(COMMAND)))
+@settings(max_examples=2_000, deadline=None)
+async def test_very_many_torn_books(torn_book: bytes, torn_command: bytes) -> None:
+    of_commands = [field(1, torn_book) + field(2, COMMAND), field(1, HISTORY) + field(2, torn_command)]
+    for data in of_commands:
+        over_messages, over_bytes = await test_bytes.both(test_bytes.ROUTERS[0], data)
+        assert over_bytes == over_messages
+    process = field(1, TRIGGER) + field(2, torn_book)
+    over_messages, over_bytes = await test_process_bytes.both(test_process_bytes.ROUTERS[0], process)
+    assert over_bytes == over_messages
+    for router, response, data in (
+        (SAGAS, SagaResponse, field(1, torn_book)),
+        (PROJECTORS, Projection, torn_book),
+    ):
+        paths: list[Any] = await both(router, response, data)
+        assert paths[1] == paths[0]
