@@ -35,8 +35,10 @@ class Trigger:
     __slots__ = ("_destinations", "_sequences", "cover", "source_seq", "type_url", "value")
 
     def __init__(self, event: Event, cover: Cover | None, sequences: Mapping[str, int]) -> None:
-        self.type_url, self.value, self.source_seq = event
-        self.cover = cover
+        self.type_url: str = event[0]
+        self.value: bytes = event[1]
+        self.source_seq: int = event[2]
+        self.cover: Cover | None = cover
         self._sequences = sequences
         self._destinations: Destinations | None = None
 
