@@ -77,6 +77,10 @@ def export_scenario(
         async with connected(domain, to) as client:
             query = client.query.query(domain, root_of(domain, root)).edition(edition).range(0).build()
             book = await client.get_event_book(query, timeout)
+        if not book.pages:
+            raise CommandLineError(
+                f"{aggregate} has no events", remedy="look for its domain and root once more"
+            )
         found = await _command(book, at, domain, to, timeout)
         return await written(subject, book, at, f"{domain}_{root}", found)
 

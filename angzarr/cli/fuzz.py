@@ -168,7 +168,7 @@ def _look(searches: list[Search], seconds: float, seed: int) -> tuple[Found | No
 
 def _found(search: Search, error: Exception, seed: int, effort: int) -> Found:
     told = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-    story = "\n\n".join([told, *getattr(error, "__notes__", [])])
+    story = "\n\n".join([told.rstrip(), *getattr(error, "__notes__", [])])
     _, marker, rest = story.partition(_PASTE)
     if marker:
         return Found(search, story, rest.partition("\n\nrerun with")[0].rstrip() + "\n")

@@ -57,6 +57,7 @@ def test_a_bug_is_found_and_told(fuzzed: tuple[Answer, Path]) -> None:
     assert answer.code == 1, answer.err
     assert answer.json["found"].startswith("Players ")
     assert "DepositFunds(" in answer.json["story"]
+    assert answer.json["story"].endswith("\n    )")
 
 
 def test_what_was_found_is_kept_as_a_test_that_fails(fuzzed: tuple[Answer, Path], shell: Shell) -> None:
@@ -166,6 +167,13 @@ def test_an_event_that_is_not_there_is_named(running: Shell, player: str) -> Non
 
     assert answer.code == 1
     assert answer.err == "error: there is no event 9\n  fix: there are 3\n"
+
+
+def test_an_aggregate_without_events_is_named(running: Shell) -> None:
+    answer = running("export-scenario", "player/nobody", "--app", "cli_players:app")
+
+    assert answer.code == 1
+    assert answer.err == "error: player/nobody has no events\n  fix: look for its domain and root once more\n"
 
 
 def test_a_file_is_not_overwritten(running: Shell, player: str, tmp_path: Path) -> None:
