@@ -48,7 +48,10 @@ class CallStream:
     headers: list[tuple[str, str]] | None = None
     trailers: list[tuple[str, str]] | None = None
     data_received = 0
-    buffer = headers_received = trailers_received = window_updated = property(lambda stream: stream)
+    buffer: property = property(lambda stream: stream)  # no attribute of every stream: that would be a cycle
+    headers_received: property = buffer
+    trailers_received: property = buffer
+    window_updated: property = buffer
 
     def __init__(self, protocol: H2Protocol, limit: int, *, single: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
