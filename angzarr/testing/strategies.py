@@ -11,6 +11,7 @@ import betterproto
 from betterproto.lib.google.protobuf import Any
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
+from hypothesis.control import currently_in_test_context
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import DrawFn, SearchStrategy
 from hypothesis.vendor import pretty
@@ -71,8 +72,9 @@ def unhurried(strategy: SearchStrategy[T], prepare: Callable[[], object] = tuple
     """
 
     def at_last() -> SearchStrategy[T]:
-        with contextlib.suppress(NoSuchExample):
-            find(st.text(), lambda _: False, settings=_WARMING_UP)
+        if not currently_in_test_context():  # there, it would be a test within a test
+            with contextlib.suppress(NoSuchExample):
+                find(st.text(), lambda _: False, settings=_WARMING_UP)
         prepare()
         return strategy
 
