@@ -143,7 +143,7 @@ async def test_a_pasted_example_passes_once_the_bug_is_gone() -> None:
 @pytest.mark.parametrize(
     ("law", "text"),
     [
-        ("nonsense", "there is no law 'nonsense'; the laws are replay, live,"),
+        ("nonsense", "there is no law 'nonsense'; the laws are coded, replay,"),
         ("count", "the law 'count' does not bind Correct, a command handler"),
         ("replay", "the law 'replay' is about something that happens: say when(...) first"),
     ],
