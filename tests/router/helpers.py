@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import betterproto
+from hypothesis import strategies as st
 
 from angzarr.messages import (
     UUID,
@@ -123,3 +124,23 @@ def projector_router(*classes: Any, **options: Any) -> ProjectorRouter:
 
 def upcaster_router(*classes: Any, **options: Any) -> UpcasterRouter:
     return _built(UpcasterRouter, classes, options)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, origins: st.SearchStrategy[bytes]) -> bytes:
+    """Well-formed bytes of which a few are changed, left out, put in or doubled."""
+    data = bytearray(draw(origins))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(data)))
+        change = draw(st.sampled_from(["set", "cut", "insert", "double", "end"]))
+        if change == "set" and at < len(data):
+            data[at] = draw(st.integers(0, 255))
+        elif change == "cut":
+            del data[at : at + draw(st.integers(1, 3))]
+        elif change == "insert":
+            data[at:at] = draw(st.one_of(st.binary(min_size=1, max_size=3), st.just(b"\x98\x06\x01")))
+        elif change == "double":
+            data[at:at] = data[at : at + draw(st.integers(1, 40))]
+        else:
+            del data[at:]
+    return bytes(data)

@@ -51,6 +51,7 @@ from tests.router.helpers import (
     command,
     command_router,
     cover,
+    mutated,
     notification,
     page,
     request,
@@ -228,25 +229,8 @@ def plausible() -> bytes:
     return encode(request(Deposit(amount=1), Withdraw(amount=2), after=history))
 
 
-@st.composite
-def mutations(draw: st.DrawFn) -> bytes:
-    """A well-formed request with a few bytes changed, left out, put in or doubled."""
-    data = bytearray(draw(st.one_of(st.just(plausible()), requests().map(encode))))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(data)))
-        change = draw(st.sampled_from(["set", "cut", "insert", "double", "end"]))
-        if change == "set" and at < len(data):
-            data[at] = draw(st.integers(0, 255))
-        elif change == "cut":
-            del data[at : at + draw(st.integers(1, 3))]
-        elif change == "insert":
-            data[at:at] = draw(st.one_of(st.binary(min_size=1, max_size=3), st.just(b"\x98\x06\x01")))
-        elif change == "double":
-            size = draw(st.integers(1, 40))
-            data[at:at] = data[at : at + size]
-        else:
-            del data[at:]
-    return bytes(data)
+def mutations() -> st.SearchStrategy[bytes]:
+    return mutated(st.one_of(st.just(plausible()), requests().map(encode)))
 
 
 @given(data=mutations())

@@ -35,6 +35,7 @@ from tests.router.helpers import (
     book,
     command,
     cover,
+    mutated,
     notification,
     page,
     projector_router,
@@ -169,25 +170,6 @@ def asked(source: EventBook | None, sequences: dict[str, int] | None = None) -> 
 @settings(max_examples=150, deadline=None)
 async def test_both_paths_do_the_same(source: EventBook, sequences: dict[str, int]) -> None:
     await same(asked(source, sequences), encode(source))
-
-
-@st.composite
-def mutated(draw: st.DrawFn, origins: st.SearchStrategy[bytes]) -> bytes:
-    data = bytearray(draw(origins))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(data)))
-        change = draw(st.sampled_from(["set", "cut", "insert", "double", "end"]))
-        if change == "set" and at < len(data):
-            data[at] = draw(st.integers(0, 255))
-        elif change == "cut":
-            del data[at : at + draw(st.integers(1, 3))]
-        elif change == "insert":
-            data[at:at] = draw(st.binary(min_size=1, max_size=3))
-        elif change == "double":
-            data[at:at] = data[at : at + draw(st.integers(1, 40))]
-        else:
-            del data[at:]
-    return bytes(data)
 
 
 @given(

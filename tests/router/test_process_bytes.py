@@ -28,7 +28,7 @@ from tests.bank.messages import (
     OnboardingStarted,
     Withdrawn,
 )
-from tests.router.helpers import OTHER, T0, book, command, cover, notification, process_router
+from tests.router.helpers import OTHER, T0, book, command, cover, mutated, notification, process_router
 
 PROCESS = cover(domain="onboarding", root=OTHER)
 
@@ -142,23 +142,8 @@ def plausible() -> bytes:
     )
 
 
-@st.composite
-def mutations(draw: st.DrawFn) -> bytes:
-    data = bytearray(draw(st.one_of(st.just(plausible()), requests().map(encode))))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(data)))
-        change = draw(st.sampled_from(["set", "cut", "insert", "double", "end"]))
-        if change == "set" and at < len(data):
-            data[at] = draw(st.integers(0, 255))
-        elif change == "cut":
-            del data[at : at + draw(st.integers(1, 3))]
-        elif change == "insert":
-            data[at:at] = draw(st.binary(min_size=1, max_size=3))
-        elif change == "double":
-            data[at:at] = data[at : at + draw(st.integers(1, 40))]
-        else:
-            del data[at:]
-    return bytes(data)
+def mutations() -> st.SearchStrategy[bytes]:
+    return mutated(st.one_of(st.just(plausible()), requests().map(encode)))
 
 
 @given(data=mutations())

@@ -18,8 +18,8 @@ from tests.bank.messages import (
     Withdraw,
 )
 from tests.router import test_bytes, test_process_bytes
-from tests.router.helpers import book, command
-from tests.router.test_event_bytes import PROJECTORS, SAGAS, books, both, mutated
+from tests.router.helpers import book, command, mutated
+from tests.router.test_event_bytes import PROJECTORS, SAGAS, books, both
 
 HISTORY = encode(book(AccountOpened(owner="a"), Deposited(amount=1, balance=300), AccountViewed(viewer="v")))
 PROCESS = encode(book(OnboardingStarted(), OnboardingDeposit(), of=test_process_bytes.PROCESS))
