@@ -60,7 +60,7 @@ def demo(session: nox.Session) -> None:
 def _extent(session: nox.Session) -> list[str]:
     """Everything on the oldest interpreter; on the others fewer examples, and not what they cannot change."""
     if session.python == OLDEST:
-        return []
+        return ["--hypothesis-profile", "full"]
     return ["--hypothesis-profile", "brief", "-m", "not long and not once"]
 
 
@@ -69,6 +69,13 @@ def tests(session: nox.Session) -> None:
     """The test suite, on every supported interpreter present; arguments go to pytest."""
     session.install(*TESTS)
     session.run("python", "-m", "pytest", *_extent(session), *(session.posargs or ["-q", "-n", "auto"]))
+
+
+@nox.session(python=OLDEST)
+def seeds(session: nox.Session) -> None:
+    """The test suite with other examples than last time, of which `tests` always draws the same."""
+    session.install(*TESTS)
+    session.run("python", "-m", "pytest", *(session.posargs or ["-q", "-n", "auto"]))
 
 
 @nox.session(python=OLDEST)

@@ -698,13 +698,13 @@ class ShopRows:
 
     @handles(OrderPlaced)
     def placed(self, event: OrderPlaced, cover: Cover) -> None:
-        self.database.execute("INSERT INTO orders VALUES (?, ?, 0)", (cover.root.value, event.customer))
-        self.database.commit()
+        with self.database:
+            self.database.execute("INSERT INTO orders VALUES (?, ?, 0)", (cover.root.value, event.customer))
 
     @handles(LineAdded)
     async def added(self, event: LineAdded, cover: Cover, correlation_id: str) -> Order:
-        self.database.execute("UPDATE orders SET lines = lines + 1 WHERE root = ?", (cover.root.value,))
-        self.database.commit()
+        with self.database:
+            self.database.execute("UPDATE orders SET lines = lines + 1 WHERE root = ?", (cover.root.value,))
         found = self.database.execute(
             "SELECT lines FROM orders WHERE root = ?", (cover.root.value,)
         ).fetchone()
@@ -739,10 +739,10 @@ def an_idempotent_projector_over_sqlite() -> AnyRouter:
         @handles(OrderPlaced)
         def placed(self, event: OrderPlaced, cover: Cover, speculative: bool) -> None:
             if not speculative:
-                self.database.execute(
-                    "INSERT OR REPLACE INTO orders VALUES (?, ?, 0)", (cover.root.value, event.customer)
-                )
-                self.database.commit()
+                with self.database:
+                    self.database.execute(
+                        "INSERT OR REPLACE INTO orders VALUES (?, ?, 0)", (cover.root.value, event.customer)
+                    )
 
     database = shop_database()
     return router(Upserts, lambda: Upserts(database))
