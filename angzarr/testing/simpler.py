@@ -1,5 +1,6 @@
 """Simpler values: what to try in place of one that is part of a counter-example, the simplest first."""
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any as AnyValue
@@ -34,7 +35,8 @@ def simpler(value: AnyValue) -> Iterator[AnyValue]:
     elif isinstance(value, int):
         yield from _whole_numbers(value)
     elif isinstance(value, float):
-        yield from (float(number) for number in (0, 1, int(value)) if abs(number) < abs(value))
+        whole = (int(value),) if math.isfinite(value) else ()
+        yield from (float(number) for number in (0, 1, *whole) if abs(number) < abs(value))
     elif isinstance(value, str | bytes):
         yield from _texts(value)
     elif isinstance(value, list):

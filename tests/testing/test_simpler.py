@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from typing import Any as AnyValue
 
@@ -19,6 +20,8 @@ from tests.bank.messages import AccountOpened, Deposit, OpenAccount, Tier
         (True, [False]),
         (False, []),
         (2.5, [0.0, 1.0, 2.0]),
+        (-math.inf, [0.0, 1.0]),
+        (math.nan, []),
         ("", []),
         ("b", ["", "a"]),
         ("abcd", ["", "ab", "abc", "aaaa"]),
