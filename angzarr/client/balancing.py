@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from angzarr.client import failures
-from angzarr.client.http2 import ClientProtocol
+from angzarr.client.protocol import ClientProtocol
 from angzarr.error_codes import keys
 from angzarr.errors import ConnectionError
 from angzarr.log import get_logger

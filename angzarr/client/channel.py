@@ -13,7 +13,7 @@ from angzarr.client import failures
 from angzarr.client.balancing import Balancer
 from angzarr.client.config import ChannelConfig
 from angzarr.client.endpoint import Endpoint, parse_endpoint
-from angzarr.client.http2 import ClientProtocol, NotHttp2Error
+from angzarr.client.protocol import ClientProtocol, NotHttp2Error
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ConnectionError, InvalidArgumentError
 from angzarr.log import get_logger

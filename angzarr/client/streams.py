@@ -16,10 +16,10 @@ from h2.errors import ErrorCodes
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
 from angzarr.client import failures
-from angzarr.client.headers import Prepared
-from angzarr.client.lean import LeanConnection
 from angzarr.client.writing import ClientConnection
 from angzarr.errors import ClientError
+from angzarr.http2.headers import Prepared
+from angzarr.http2.lean_client import LeanClient
 
 _PREFIX = 5
 _EVERYTHING = 2**63
@@ -173,7 +173,7 @@ class CallStream:
         http2 = connection._connection
         if (
             self._failure is not None
-            or not isinstance(http2, LeanConnection)
+            or not isinstance(http2, LeanClient)
             or not connection.write_ready.is_set()
             or connection.is_closing()
         ):

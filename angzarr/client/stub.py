@@ -22,11 +22,11 @@ from angzarr import codec
 from angzarr.client import failures
 from angzarr.client.channel import Channel
 from angzarr.client.config import ChannelConfig
-from angzarr.client.headers import Prepared
 from angzarr.client.metadata import Metadata, encode_metadata
 from angzarr.client.streams import CallStream
 from angzarr.error_codes import keys
 from angzarr.errors import ClientError, ConnectionError, DecodeError, EncodeError
+from angzarr.http2.headers import Prepared
 from angzarr.messages.services import Rpc, Service
 
 Requests: TypeAlias = AsyncIterable[Any] | Iterable[Any]

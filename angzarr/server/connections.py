@@ -13,16 +13,14 @@ from h2.exceptions import ProtocolError, StreamClosedError
 from hyperframe.frame import GoAwayFrame
 from structlog.stdlib import BoundLogger
 
+from angzarr.http2.lean_server import LeanServer
+from angzarr.http2.stock_server import StockServer
 from angzarr.log import get_logger
 from angzarr.server.calls import Call, Headers, Serving
-from angzarr.server.http2 import ServerHttp2
-from angzarr.server.lean import LeanServerConnection
 from angzarr.server.options import ServerOptions
 from angzarr.server.wire import Events
 
 log: BoundLogger = get_logger(__name__)
-
-_FIRST_WINDOW = 65535
 
 PARTING = 0.05
 """Seconds between a connection's last answer and GOAWAY: grpclib's own client drops an answer that arrives with one."""
@@ -53,7 +51,7 @@ class ServerConnection(H2Protocol):
 
     def __init__(self, owner: Owner, config: Configuration) -> None:
         self.calls: _Calls = _Calls(owner, self)
-        super().__init__(self.calls, config, ServerHttp2.CONFIG)
+        super().__init__(self.calls, config, StockServer.CONFIG)
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self.said_goodbye: bool = False
@@ -120,14 +118,14 @@ class ServerConnection(H2Protocol):
 
 
 def _http2(options: ServerOptions) -> Any:
+    window, most_streams = options.window_bytes, options.max_concurrent_streams
+    made: LeanServer | StockServer
     if options.http2 == "lean":
-        lean = LeanServerConnection(options)
-        lean.initiate_connection()
-        return lean
-    h2 = ServerHttp2(options)
-    h2.initiate_connection()
-    h2.increment_flow_control_window(options.window_bytes - _FIRST_WINDOW)
-    return h2
+        made = LeanServer(window, most_streams)
+    else:
+        made = StockServer(window, most_streams, light=options.http2 == "light")
+    made.initiate_connection()
+    return made
 
 
 class _Calls(AbstractHandler):

@@ -36,4 +36,4 @@ class ServerOptions:
 
     http2: Literal["lean", "light", "h2"] = "lean"
     """What speaks HTTP/2: ``lean``, a connection made for gRPC servers; ``light``, h2 less the work it repeats (see
-    `angzarr.http2`); ``h2`` as it is. They differ in speed only. Default ``lean``."""
+    `angzarr.http2.light`); ``h2`` as it is. They differ in speed only. Default ``lean``."""

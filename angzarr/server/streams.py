@@ -15,7 +15,7 @@ from angzarr.server.trailers import fitted, room_for, trailers_of
 from angzarr.server.wire import EndedTooSoonError
 
 if TYPE_CHECKING:
-    from angzarr.server.http2 import ServerHttp2
+    from angzarr.http2.stock_server import StockServer
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
@@ -194,7 +194,7 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         if (
             opening is OPENING
             and trailers == PLAIN_OK
-            and cast("ServerHttp2", h2).send_answer(stream_id, body)
+            and cast("StockServer", h2).send_answer(stream_id, body)
         ):
             self._send_initial_metadata_done = True
             stream.connection.flush()

@@ -14,8 +14,8 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angzarr.client.headers import Prepared
-from angzarr.client.lean import LeanConnection
+from angzarr.http2.headers import Prepared
+from angzarr.http2.lean_client import LeanClient
 
 WINDOW = 4 * 2**20
 REQUEST = [
@@ -37,7 +37,7 @@ class Client:
 
     def __init__(self, lean: bool) -> None:
         if lean:
-            self.connection: Any = LeanConnection(WINDOW, 100)
+            self.connection: Any = LeanClient(WINDOW, 100)
         else:
             config = h2.config.H2Configuration(
                 client_side=True, header_encoding="ascii", validate_inbound_headers=False

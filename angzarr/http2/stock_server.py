@@ -11,21 +11,23 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import StreamInputs, StreamState
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
-from angzarr.http2 import lighten
-from angzarr.server.answers import answer_frames
-from angzarr.server.options import ServerOptions
+from angzarr.http2.answers import answer_frames
+from angzarr.http2.frames import FIRST_WINDOW
+from angzarr.http2.light import lighten
 
 _FRAME_HEADER = 9
 
 
-class ServerHttp2(H2Connection):
+class StockServer(H2Connection):
     """h2, with two of its answers softened.
 
     * A call beyond the agreed number of concurrent ones is the server's to refuse; for h2 it ends the connection.
     * A client that says GOAWAY still gets the answers of its calls; for h2 the connection is over.
 
     Args:
-        options: the limits that the client is told.
+        window: bytes the client may send ahead, on each stream and on the connection.
+        most_streams: how many streams the client is told it may open at once.
+        light: whether to spare the work that h2 repeats for every call.
     """
 
     CONFIG: ClassVar[H2Configuration] = H2Configuration(
@@ -37,20 +39,26 @@ class ServerHttp2(H2Connection):
         normalize_outbound_headers=False,
     )
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, window: int, most_streams: int, *, light: bool) -> None:
         super().__init__(self.CONFIG)
         self.local_settings: Settings = Settings(
             client=False,
             initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: options.max_concurrent_streams,
+                SettingCodes.MAX_CONCURRENT_STREAMS: most_streams,
                 SettingCodes.MAX_HEADER_LIST_SIZE: self.DEFAULT_MAX_HEADER_LIST_SIZE,
-                SettingCodes.INITIAL_WINDOW_SIZE: options.window_bytes,
+                SettingCodes.INITIAL_WINDOW_SIZE: window,
             },
         )
         self._tidy_at = 128
-        self._light = options.http2 == "light"
-        if self._light:
+        self._light = light
+        self._window = window
+        if light:
             lighten(self)
+
+    def initiate_connection(self) -> None:
+        """As h2, and give the client room on the connection."""
+        super().initiate_connection()
+        self.increment_flow_control_window(self._window - FIRST_WINDOW)
 
     def receive_data(self, data: Any) -> list[Event]:
         """As h2, which would otherwise wait for all of a frame, up to 16 MiB, before it finds that it is too long."""

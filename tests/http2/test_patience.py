@@ -2,7 +2,7 @@
 
 import pytest
 
-from angzarr.client.patience import FloodError, Patience
+from angzarr.http2.patience import FloodError, Patience
 
 
 class Clock:

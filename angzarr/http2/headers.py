@@ -1,7 +1,7 @@
-"""HPACK, with what a gRPC client repeats remembered.
+"""HPACK, with what gRPC's ends repeat remembered.
 
-Requests are encoded without the dynamic table, so a header's bytes never depend on what was sent before: those that
-every call has are kept. Answers are decoded by hpack; while the server's dynamic table does not change, equal blocks
+Headers are encoded without the dynamic table, so a header's bytes never depend on what was sent before: those that
+every call has are kept. What comes in is decoded by hpack; while the peer's dynamic table does not change, equal blocks
 mean equal headers, and those are kept too.
 """
 
@@ -39,8 +39,8 @@ class Prepared(Pairs):
         return made
 
 
-class RequestEncoder:
-    """Encodes requests' headers into literals."""
+class LiteralEncoder:
+    """Encodes headers into literals."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], bytes] = {}
@@ -103,8 +103,8 @@ class _Table(HeaderTable):
         HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
 
 
-class AnswerDecoder(hpack.Decoder):
-    """Decodes answers' headers.
+class HeaderDecoder(hpack.Decoder):
+    """Decodes headers.
 
     Args:
         max_header_list_size: bytes of a block's headers, beyond which the connection ends.

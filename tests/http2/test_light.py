@@ -10,8 +10,8 @@ from hpack import Decoder, Encoder, HeaderTuple, NeverIndexedHeaderTuple, Oversi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angzarr import http2
-from angzarr.http2 import RememberingDecoder, RememberingEncoder, lighten
+from angzarr.http2 import light
+from angzarr.http2.light import RememberingDecoder, RememberingEncoder, lighten
 
 NAMES = [
     b":status",
@@ -33,9 +33,9 @@ ANSWER = [(b":status", b"200"), (b"content-type", b"application/grpc+proto")]
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    http2._fields.clear()
+    light._fields.clear()
     yield
-    http2._fields.clear()
+    light._fields.clear()
 
 
 def decoded(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
@@ -127,13 +127,13 @@ def test_what_is_remembered_is_bounded() -> None:
         encoder.encode([(b":path", b"/%d" % number)])
     decoder.decode(Encoder().encode([NeverIndexedHeaderTuple(b"x-long", b"a" * 5000)]))
     assert len(decoder._blocks) == 64
-    assert len(http2._fields) == 1024
+    assert len(light._fields) == 1024
     assert max(len(block) for block, _, _ in decoder._blocks) < 1024
 
 
 def test_only_values_an_application_chooses_are_remembered_across_connections() -> None:
     RememberingEncoder().encode([*ANSWER, (b"grpc-message", b"secret"), (b"authorization", b"secret")])
-    assert sorted(http2._fields) == [(b":status", b"200"), (b"content-type", b"application/grpc+proto")]
+    assert sorted(light._fields) == [(b":status", b"200"), (b"content-type", b"application/grpc+proto")]
 
 
 def test_a_sensitive_field_is_never_indexed() -> None:

@@ -10,10 +10,10 @@ from h2.exceptions import FrameTooLargeError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
-from angzarr.client import frames
+from angzarr.http2 import frames
 
 
-class StockConnection(H2Connection):
+class StockClient(H2Connection):
     """h2, with two of its answers changed.
 
     * A GOAWAY is for h2 the end of the connection, and every frame after it an error; calls under way go on here.

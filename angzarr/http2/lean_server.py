@@ -1,7 +1,8 @@
 """HTTP/2 for a server of gRPC: the part of h2's connection that grpclib and our streams use, at a fraction of its cost.
 
-Frames, windows and limits are those of `angzarr.client.lean`, seen from the other end. Methods and events are h2's, so
-either can stand under a server (``ServerOptions.http2``), and a test holds them equal on generated conversations.
+Frames, windows and limits are those of `angzarr.http2.lean_client`, seen from the other end. Methods and events are
+h2's, so either can stand under a server (``ServerOptions.http2``), and a test holds them equal on generated
+conversations.
 """
 
 from typing import Any
@@ -10,26 +11,26 @@ import hpack
 from h2.events import Event, RequestReceived, TrailersReceived
 from h2.exceptions import ProtocolError, StreamClosedError
 
-from angzarr.client import frames
-from angzarr.client.lean import LeanConnection
-from angzarr.client.patience import SENT
-from angzarr.client.receiving import Stream
-from angzarr.server.answers import answer_frames
-from angzarr.server.options import ServerOptions
+from angzarr.http2 import frames
+from angzarr.http2.answers import answer_frames
+from angzarr.http2.lean_client import LeanClient
+from angzarr.http2.patience import SENT
+from angzarr.http2.receiving import Stream
 
 
-class LeanServerConnection(LeanConnection):
+class LeanServer(LeanClient):
     """A server's end of an HTTP/2 connection; it does no input or output itself.
 
     A client may open more streams than it was told: refusing them, one by one, is the server's.
 
     Args:
-        options: the limits that the client is told.
+        window: bytes the client may send ahead, on each stream and on the connection.
+        most_streams: how many streams the client is told it may open at once.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
-        super().__init__(options.window_bytes, before_settings=0)
-        self._most_streams = options.max_concurrent_streams
+    def __init__(self, window: int, most_streams: int) -> None:
+        super().__init__(window, before_settings=0)
+        self._most_streams = most_streams
         self._preface = frames.PREFACE
 
     @property

@@ -31,11 +31,11 @@ from h2.settings import SettingCodes
 
 from angzarr.client import failures
 from angzarr.client.config import ChannelConfig
-from angzarr.client.lean import LeanConnection
 from angzarr.client.liveness import Liveness
-from angzarr.client.stock import StockConnection
 from angzarr.client.streams import CallStream
 from angzarr.client.writing import ClientConnection
+from angzarr.http2.lean_client import LeanClient
+from angzarr.http2.stock_client import StockClient
 from angzarr.log import get_logger
 
 _WINDOWS = Configuration().__for_client__()
@@ -222,10 +222,10 @@ class ClientProtocol(H2Protocol):
         window = _WINDOWS.http2_stream_window_size
         http2: Any
         if self._lean:
-            http2 = LeanConnection(window, _BEFORE_SETTINGS)
+            http2 = LeanClient(window, _BEFORE_SETTINGS)
             http2.initiate_connection()
         else:
-            http2 = StockConnection(self.h2_config, window, _BEFORE_SETTINGS)
+            http2 = StockClient(self.h2_config, window, _BEFORE_SETTINGS)
         self.connection: ClientConnection = ClientConnection(http2, self._transport, config=self.config)
         self.connection.flush()
         self.processor: Processor = Processor(self.handler, self.connection, self.greeted, self.liveness)

@@ -2,7 +2,7 @@
 
 import struct
 
-from angzarr.http2 import RememberingEncoder
+from angzarr.http2.light import RememberingEncoder
 
 _HEAD = struct.Struct(">HBBBI")
 _DATA, _HEADERS = 0, 1

@@ -4,7 +4,7 @@ h2 serves every kind of HTTP/2 peer; a gRPC client opens streams, sends one kind
 The methods and events are h2's, so either can stand under a channel (``ChannelConfig.http2``), and a test holds them
 equal on generated conversations. Checks and limits are those of RFC 9113 as h2 enforces them, and two that it does
 not: a frame that is too long is refused by its header, not after megabytes of it; and a flood of frames that help no
-call ends the connection (``angzarr.client.patience``). A content-length is nobody's measure: windows, frames and
+call ends the connection (``angzarr.http2.patience``). A content-length is nobody's measure: windows, frames and
 gRPC's own prefixes are.
 """
 
@@ -18,10 +18,10 @@ from h2.exceptions import (
     TooManyStreamsError,
 )
 
-from angzarr.client import frames
-from angzarr.client.headers import Prepared, RequestEncoder
-from angzarr.client.patience import SENT
-from angzarr.client.receiving import Receiver, Stream
+from angzarr.http2 import frames
+from angzarr.http2.headers import LiteralEncoder, Prepared
+from angzarr.http2.patience import SENT
+from angzarr.http2.receiving import Receiver, Stream
 
 _STRAGGLERS = 3
 """Frames that may be on their way when a stream is broken off here."""
@@ -33,7 +33,7 @@ class _Open:
     state = None
 
 
-class LeanConnection(Receiver):
+class LeanClient(Receiver):
     """A client's end of an HTTP/2 connection; it does no input or output itself.
 
     Args:
@@ -43,7 +43,7 @@ class LeanConnection(Receiver):
 
     def __init__(self, window: int, before_settings: int) -> None:
         super().__init__(window, before_settings)
-        self._encoder = RequestEncoder()
+        self._encoder = LiteralEncoder()
         self.state_machine: _Open = _Open()
 
     def let_open(self, streams: int) -> None:

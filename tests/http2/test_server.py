@@ -20,10 +20,9 @@ from h2.exceptions import ProtocolError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angzarr.client.lean import LeanConnection
-from angzarr.server.http2 import ServerHttp2
-from angzarr.server.lean import LeanServerConnection
-from angzarr.server.options import ServerOptions
+from angzarr.http2.lean_client import LeanClient
+from angzarr.http2.lean_server import LeanServer
+from angzarr.http2.stock_server import StockServer
 
 REQUEST = [
     (":method", "POST"),
@@ -54,12 +53,11 @@ def client() -> H2Connection:
 
 
 def server(kind: Any) -> Any:
+    window = 4 * 2**20
     made: Any = (
-        LeanServerConnection(ServerOptions()) if kind == "lean" else ServerHttp2(ServerOptions(http2=kind))
+        LeanServer(window, 1000) if kind == "lean" else StockServer(window, 1000, light=kind == "light")
     )
     made.initiate_connection()
-    if kind != "lean":
-        made.increment_flow_control_window(4 * 2**20 - 65535)
     return made
 
 
@@ -315,7 +313,7 @@ def test_lean_answers_a_client_that_says_its_table_size_twice() -> None:
 def test_window_updates_that_come_with_calls_are_no_flood() -> None:
     """What grpc's C core sends: two windows a call."""
     lean = server("lean")
-    begin = LeanConnection(2**20, 100)
+    begin = LeanClient(2**20, 100)
     begin.initiate_connection()
     lean.receive_data(begin.data_to_send())
     window = frame(8, 0, 0, (1000).to_bytes(4, "big"))

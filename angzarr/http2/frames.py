@@ -6,7 +6,7 @@ from h2.errors import ErrorCodes
 from h2.events import Event
 from h2.exceptions import FrameTooLargeError, ProtocolError
 
-from angzarr.client.headers import Pairs
+from angzarr.http2.headers import Pairs
 
 E = TypeVar("E", bound=Event)
 

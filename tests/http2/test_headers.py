@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angzarr.client.headers import AnswerDecoder, Prepared, RequestEncoder
+from angzarr.http2.headers import HeaderDecoder, LiteralEncoder, Prepared
 
 NAMES = st.from_regex(r"[a-z0-9_.-]{1,20}", fullmatch=True)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300)
@@ -30,14 +30,14 @@ def pairs(headers: Any) -> list[tuple[str, str]]:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(HEADERS, max_size=5))
 def test_hpack_reads_what_is_written(blocks: list[list[tuple[str, str]]]) -> None:
-    encoder, decoder = RequestEncoder(), hpack.Decoder()
+    encoder, decoder = LiteralEncoder(), hpack.Decoder()
     for headers in blocks:
         whole = REQUEST + headers
         assert pairs(decoder.decode(encoder.encode(whole))) == whole
 
 
 def test_the_same_headers_are_the_same_bytes_and_leave_no_trace_in_the_peers_table() -> None:
-    encoder, decoder = RequestEncoder(), hpack.Decoder()
+    encoder, decoder = LiteralEncoder(), hpack.Decoder()
     first = encoder.encode(REQUEST)
     decoder.decode(first)
     assert encoder.encode(REQUEST) == first
@@ -47,23 +47,23 @@ def test_the_same_headers_are_the_same_bytes_and_leave_no_trace_in_the_peers_tab
 def test_prepared_headers_can_be_put_together() -> None:
     whole = Prepared(REQUEST).plus(Prepared([("grpc-timeout", "1S")])).plus(Prepared([("x", "y")]))
     assert whole == [*REQUEST, ("grpc-timeout", "1S"), ("x", "y")]
-    assert pairs(hpack.Decoder().decode(RequestEncoder().encode(whole))) == whole
+    assert pairs(hpack.Decoder().decode(LiteralEncoder().encode(whole))) == whole
 
 
 def test_secrets_are_marked_never_to_be_indexed() -> None:
-    [header] = hpack.Decoder().decode(RequestEncoder().encode([("authorization", "Bearer x")]))
+    [header] = hpack.Decoder().decode(LiteralEncoder().encode([("authorization", "Bearer x")]))
     assert isinstance(header, hpack.NeverIndexedHeaderTuple)
 
 
 def test_values_that_change_are_not_kept() -> None:
-    encoder = RequestEncoder()
+    encoder = LiteralEncoder()
     for number in range(1000):
         encoder.encode([*REQUEST, ("x-correlation-id", str(number)), ("grpc-timeout", f"{number}m")])
     assert len(encoder._kept) == len(REQUEST)
 
 
 def test_what_is_kept_is_bounded() -> None:
-    encoder = RequestEncoder()
+    encoder = LiteralEncoder()
     for number in range(1000):
         encoder.encode([(":path", f"/{number}")])
     assert len(encoder._kept) == 256
@@ -72,7 +72,7 @@ def test_what_is_kept_is_bounded() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(HEADERS, st.sampled_from([0, 100, 4096])), max_size=15))
 def test_answers_are_read_as_hpack_reads_them(steps: list[list[tuple[str, str]] | int]) -> None:
-    encoder, plain, ours = hpack.Encoder(), hpack.Decoder(), AnswerDecoder(65536)
+    encoder, plain, ours = hpack.Encoder(), hpack.Decoder(), HeaderDecoder(65536)
     for step in steps:
         if isinstance(step, int) and step != encoder.header_table_size:
             encoder.header_table_size = step
@@ -83,7 +83,7 @@ def test_answers_are_read_as_hpack_reads_them(steps: list[list[tuple[str, str]] 
 
 
 def test_equal_blocks_are_decoded_once() -> None:
-    encoder, decoder = hpack.Encoder(), AnswerDecoder(65536)
+    encoder, decoder = hpack.Encoder(), HeaderDecoder(65536)
     headers = [(":status", "200"), ("content-type", "application/grpc")]
     for _ in range(3):
         block = encoder.encode(headers)
@@ -92,7 +92,7 @@ def test_equal_blocks_are_decoded_once() -> None:
 
 
 def test_a_changed_table_forgets_what_was_kept() -> None:
-    encoder, decoder = hpack.Encoder(), AnswerDecoder(65536)
+    encoder, decoder = hpack.Encoder(), HeaderDecoder(65536)
     for _ in range(2):
         decoder.pairs(encoder.encode([("x", "1")]))
     indexed = encoder.encode([("x", "1")])
@@ -103,7 +103,7 @@ def test_a_changed_table_forgets_what_was_kept() -> None:
 
 
 def test_equal_blocks_give_the_same_list_as_long_as_the_table_stays() -> None:
-    decoder = AnswerDecoder(65536)
+    decoder = HeaderDecoder(65536)
     decoder.pairs(hpack.Encoder().encode([("x", "1")]))
     first = decoder.pairs(b"\xbe")
     assert decoder.pairs(b"\xbe") is first
@@ -113,7 +113,7 @@ def test_equal_blocks_give_the_same_list_as_long_as_the_table_stays() -> None:
 
 
 def test_large_blocks_are_not_kept() -> None:
-    decoder = AnswerDecoder(65536)
+    decoder = HeaderDecoder(65536)
     block = hpack.Encoder().encode([("x", "y" * 2000, True)], huffman=False)
     decoder.pairs(block)
     assert not decoder._kept
@@ -121,4 +121,4 @@ def test_large_blocks_are_not_kept() -> None:
 
 def test_a_header_list_beyond_the_limit_is_refused() -> None:
     with pytest.raises(hpack.OversizedHeaderListError):
-        AnswerDecoder(100).pairs(hpack.Encoder().encode([("x", "y" * 200)]))
+        HeaderDecoder(100).pairs(hpack.Encoder().encode([("x", "y" * 200)]))

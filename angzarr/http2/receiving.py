@@ -20,9 +20,9 @@ from h2.events import (
 )
 from h2.exceptions import FlowControlError, FrameTooLargeError, ProtocolError
 
-from angzarr.client import frames
-from angzarr.client.headers import AnswerDecoder
-from angzarr.client.patience import Patience
+from angzarr.http2 import frames
+from angzarr.http2.headers import HeaderDecoder
+from angzarr.http2.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class Receiver:
 
     def __init__(self, window: int, before_settings: int) -> None:
         self._window = window
-        self._decoder = AnswerDecoder(frames.OUR_MAX_HEADERS)
+        self._decoder = HeaderDecoder(frames.OUR_MAX_HEADERS)
         self._out = bytearray()
         self._in = b""
         self._block: tuple[int, int, bytearray, int] | None = None
