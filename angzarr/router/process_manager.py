@@ -1,6 +1,6 @@
 """Events of several domains in, commands and the process's own events out: the router of process managers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import betterproto
@@ -20,10 +20,11 @@ from angzarr.messages import (
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
-from angzarr.router.events import events_of, reacted_to
+from angzarr.router.events import Events, events_of, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
+from angzarr.router.raw.events import EventForms, read_first
 from angzarr.router.raw.history import RawHistory
-from angzarr.router.raw.scan import process_state_at
+from angzarr.router.raw.pages import Unusual, within
 from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
@@ -78,7 +79,8 @@ class ProcessManagerRouter(BuiltRouter):
     def __init__(self, factories: Sequence[Factory], **options: Any) -> None:
         super().__init__(factories, **options)
         self._folds = tuple(Fold(compiled) for compiled, _ in self.entries)
-        self._wanted = reacted_to({name for compiled, _ in self.entries for name in compiled.handles})
+        names = {name for compiled, _ in self.entries for name in compiled.handles}
+        self._forms = EventForms(reacted_to(names))
 
     async def dispatch(self, request: ProcessManagerHandleRequest) -> ProcessManagerHandleResponse:
         """Hand every inline event of the trigger book, in order, to the process managers that list its domain.
@@ -98,12 +100,14 @@ class ProcessManagerRouter(BuiltRouter):
         """
         if not isinstance(request, ProcessManagerHandleRequest):
             raise wrong_request(ProcessManagerHandleRequest, request)
-        return await self._dispatch(
-            request, BookHistory(request.process_state if has_field(request, "process_state") else None)
-        )
+        if not has_field(request, "trigger"):
+            raise malformed(codes.MISSING_PM_TRIGGER, messages.MISSING_PM_TRIGGER)
+        trigger = events_of(request.trigger, self._forms.wanted)
+        own = request.process_state if has_field(request, "process_state") else None
+        return await self._dispatch(trigger, BookHistory(own), request.destination_sequences)
 
     async def dispatch_bytes(self, data: bytes) -> bytes:
-        """``dispatch`` from bytes to bytes: of the process's own events, only those with an applier become objects.
+        """``dispatch`` from bytes to bytes: only what has a handler or an applier becomes objects.
 
         Args:
             data: an encoded ProcessManagerHandleRequest.
@@ -114,32 +118,40 @@ class ProcessManagerRouter(BuiltRouter):
         Raises:
             DecodeError: ``data`` is malformed; else as ``dispatch``.
         """
-        state = process_state_at(data)
-        if state is None:
+        read = self._read(data)
+        if read is None:
             return await super().dispatch_bytes(data)
-        field, start, end = state
-        history = RawHistory(data, start, end)
+        trigger, history, sequences = read
         try:
-            request = codec.decode(ProcessManagerHandleRequest, data[:field] + data[end:])
-            if has_field(request, "process_state"):
-                return await super().dispatch_bytes(data)
-            answer = codec.encode(await self._dispatch(request, history))
+            answer = await self._dispatch(trigger, history, sequences)
+            history.read_rest()
         except Exception as error:
             if isinstance(error, DecodeError) or not history.is_read:
                 codec.decode(ProcessManagerHandleRequest, data)
             raise
-        if not history.is_read:
-            codec.decode(ProcessManagerHandleRequest, data)
-        return answer
+        return codec.encode(answer)
+
+    def _read(self, data: bytes) -> tuple[Events, RawHistory, Mapping[str, int]] | None:
+        """The trigger, the process's own events and the destinations' sequences; None for what the codec is to read."""
+        trigger = read_first(data, self._forms)
+        if trigger is None:
+            return None
+        start = end = trigger[1]
+        try:
+            if data.startswith(b"\x12", end):
+                start, end = within(data, end + 1, len(data))
+            rest = codec.decode(ProcessManagerHandleRequest, data[end:])
+        except (IndexError, Unusual, DecodeError):
+            return None
+        if has_field(rest, "trigger") or has_field(rest, "process_state"):
+            return None
+        return trigger[0], RawHistory(data, start, end), rest.destination_sequences
 
     async def _dispatch(
-        self, request: ProcessManagerHandleRequest, history: History
+        self, trigger: Events, history: History, sequences: Mapping[str, int]
     ) -> ProcessManagerHandleResponse:
-        if not has_field(request, "trigger"):
-            raise malformed(codes.MISSING_PM_TRIGGER, messages.MISSING_PM_TRIGGER)
-        trigger = events_of(request.trigger, self._wanted)
         cover = trigger.cover
-        triggers = triggers_of(trigger, request.destination_sequences, _CHECKS)
+        triggers = triggers_of(trigger, sequences, _CHECKS)
         processes = [
             Process(compiled, factory, fold, history)
             for (compiled, factory), fold in zip(self.entries, self._folds, strict=True)

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import betterproto
 
 from angzarr import codec
-from angzarr.codec.wire import MAX_DEPTH
 from angzarr.error_codes import codes, messages
 from angzarr.errors import DecodeError
 from angzarr.log import get_logger
@@ -16,8 +15,7 @@ from angzarr.router.calls import Method
 from angzarr.router.context import bound
 from angzarr.router.events import Events, events_of, is_notification, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
-from angzarr.router.raw.events import EventForms, read_events
-from angzarr.router.raw.scan import sized
+from angzarr.router.raw.events import EventForms, read_first
 from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
@@ -87,17 +85,14 @@ class SagaRouter(BuiltRouter):
 
     def _read(self, data: bytes) -> tuple[Events, Mapping[str, int]] | None:
         """The source and the destinations' sequences; None for what the codec is to read."""
-        span = sized(data, 1) if len(data) > 5 and data[0] == 0x0A else None
-        if span is None or span[1] > len(data):
-            return None
-        source = read_events(data, *span, MAX_DEPTH - 2, self._forms)
+        source = read_first(data, self._forms)
         if source is None:
             return None
         try:
-            rest = codec.decode(SagaHandleRequest, data[span[1] :])
+            rest = codec.decode(SagaHandleRequest, data[source[1] :])
         except DecodeError:
             return None
-        return None if has_field(rest, "source") else (source, rest.destination_sequences)
+        return None if has_field(rest, "source") else (source[0], rest.destination_sequences)
 
     async def _dispatch(self, source: Events, sequences: Mapping[str, int]) -> SagaResponse:
         cover = source.cover

@@ -17,21 +17,16 @@ from angzarr.messages import (
     EventPage,
     PageHeader,
     PayloadReference,
-    Projection,
     SagaHandleRequest,
-    SagaResponse,
     Snapshot,
-    decode,
     encode,
     pack,
 )
 from angzarr.messages import Any as PackedAny
-from angzarr.messages.timestamps import frozen
 from angzarr.router import handles, projector, rejected, saga
 from tests.bank.messages import Account, AccountViewed, Deposit, Deposited, SendWelcome, Statement, Withdrawn
 from tests.router.helpers import (
     OTHER,
-    T0,
     book,
     command,
     cover,
@@ -41,7 +36,7 @@ from tests.router.helpers import (
     projector_router,
     saga_router,
 )
-from tests.router.test_process_bytes import outcome
+from tests.router.paths import both
 
 calls: list[tuple[Any, ...]] = []
 """What the handlers were called with."""
@@ -96,26 +91,9 @@ SAGAS = saga_router(Telling, Elsewhere)
 PROJECTORS = projector_router(One, All)
 
 
-async def both(router: Any, response: Any, data: bytes) -> list[tuple[Any, ...]]:
-    """Answer and calls of the one path and of the other; of requests that are dispatched, the answers as messages."""
-
-    async def over_messages() -> Any:
-        return await router.dispatch(decode(router.request_type, data))
-
-    async def over_bytes() -> Any:
-        return decode(response, await router.dispatch_bytes(data))
-
-    found = []
-    for path in (over_messages, over_bytes):
-        calls.clear()
-        with frozen(T0):
-            found.append((await outcome(path()), list(calls)))
-    return found
-
-
 async def same(data: bytes, book_data: bytes) -> None:
-    for router, response, asked in ((SAGAS, SagaResponse, data), (PROJECTORS, Projection, book_data)):
-        over_messages, over_bytes = await both(router, response, asked)
+    for router, asked in ((SAGAS, data), (PROJECTORS, book_data)):
+        over_messages, over_bytes = await both(router, asked, calls)
         assert over_bytes == over_messages
 
 

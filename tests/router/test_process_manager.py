@@ -47,6 +47,7 @@ from tests.bank.messages import (
     SendWelcome,
     Withdrawn,
 )
+from tests.router.conftest import Dispatch, over_messages
 from tests.router.helpers import (
     OTHER,
     ROOT,
@@ -95,9 +96,9 @@ def asked(trigger: EventBook, state: EventBook | None = None) -> ProcessManagerH
     return made
 
 
-async def refusal(router: ProcessManagerRouter, request: Any) -> DispatchError:
+async def refusal(dispatch: Dispatch, router: ProcessManagerRouter, request: Any) -> DispatchError:
     with pytest.raises(DispatchError) as caught:
-        await router.dispatch(request)
+        await dispatch(router, request)
     return caught.value
 
 
@@ -105,23 +106,23 @@ def process_events(response: ProcessManagerHandleResponse) -> list[Any]:
     return [event for found in response.process_events for event in events_in(found)]
 
 
-async def test_an_event_is_handled_on_the_state_of_the_process() -> None:
+async def test_an_event_is_handled_on_the_state_of_the_process(dispatch: Dispatch) -> None:
     state = book(OnboardingStarted(owner="a"), OnboardingDeposit(), of=PROCESS)
-    response = await process_router(Onboardings).dispatch(asked(book(Deposited(amount=4)), state))
+    response = await dispatch(process_router(Onboardings), asked(book(Deposited(amount=4)), state))
     assert commands_in(response.commands) == [SendWelcome(owner="a", deposits=2)]
     assert process_events(response) == [OnboardingDeposit(amount=4), OnboardingWelcomed(gift="pen")]
     assert response.commands[0].cover.root.value == ROOT
     assert response.commands[0].cover.correlation_id == "corr-1"
 
 
-async def test_without_process_state_the_state_is_fresh() -> None:
-    response = await process_router(Onboardings).dispatch(asked(book(Deposited(amount=4))))
+async def test_without_process_state_the_state_is_fresh(dispatch: Dispatch) -> None:
+    response = await dispatch(process_router(Onboardings), asked(book(Deposited(amount=4))))
     assert process_events(response) == [OnboardingDeposit(amount=4)]
 
 
-async def test_process_events_of_a_page_count_for_the_next_page() -> None:
+async def test_process_events_of_a_page_count_for_the_next_page(dispatch: Dispatch) -> None:
     trigger = book(AccountOpened(owner="a"), Deposited(amount=1), Deposited(amount=2), Deposited(amount=3))
-    response = await process_router(Onboardings).dispatch(asked(trigger))
+    response = await dispatch(process_router(Onboardings), asked(trigger))
     assert commands_in(response.commands) == [SendWelcome(owner="a", deposits=2)]
     assert process_events(response) == [
         OnboardingStarted(owner="a"),
@@ -132,7 +133,7 @@ async def test_process_events_of_a_page_count_for_the_next_page() -> None:
     assert len(response.process_events) == 1
 
 
-async def test_methods_of_one_page_see_the_state_before_it() -> None:
+async def test_methods_of_one_page_see_the_state_before_it(dispatch: Dispatch) -> None:
     seen = []
 
     @declared()
@@ -150,19 +151,19 @@ async def test_methods_of_one_page_see_the_state_before_it() -> None:
         def second(self, event: Deposited, state: Onboarding) -> None:
             seen.append(state.deposits)
 
-    await process_router(Twice).dispatch(asked(book(Deposited(), Deposited())))
+    await dispatch(process_router(Twice), asked(book(Deposited(), Deposited())))
     assert seen == [0, 0, 1, 1]
 
 
-async def test_the_state_starts_from_the_snapshot_of_the_process() -> None:
+async def test_the_state_starts_from_the_snapshot_of_the_process(dispatch: Dispatch) -> None:
     state = book(OnboardingDeposit(), OnboardingDeposit(), start=5, of=PROCESS)
     state.snapshot = Snapshot(sequence=5, state=pack(Onboarding(owner="S")))
-    response = await process_router(Onboardings).dispatch(asked(book(Deposited()), state))
+    response = await dispatch(process_router(Onboardings), asked(book(Deposited()), state))
     assert commands_in(response.commands) == [SendWelcome(owner="S", deposits=2)]
 
 
-async def test_a_request_without_trigger_is_refused() -> None:
-    error = await refusal(process_router(Onboardings), ProcessManagerHandleRequest())
+async def test_a_request_without_trigger_is_refused(dispatch: Dispatch) -> None:
+    error = await refusal(dispatch, process_router(Onboardings), ProcessManagerHandleRequest())
     assert (error.code(), error.error_code, str(error)) == (
         Status.INVALID_ARGUMENT,
         "MISSING_PM_TRIGGER",
@@ -186,8 +187,10 @@ async def test_a_request_without_trigger_is_refused() -> None:
         ),
     ],
 )
-async def test_an_incomplete_trigger_is_refused(trigger: EventBook, code: str, text: str) -> None:
-    error = await refusal(process_router(Onboardings), asked(trigger))
+async def test_an_incomplete_trigger_is_refused(
+    dispatch: Dispatch, trigger: EventBook, code: str, text: str
+) -> None:
+    error = await refusal(dispatch, process_router(Onboardings), asked(trigger))
     assert (error.code(), error.error_code, str(error)) == (Status.INVALID_ARGUMENT, code, text)
 
 
@@ -200,21 +203,23 @@ async def test_an_incomplete_trigger_is_refused(trigger: EventBook, code: str, t
     ],
     ids=["other domain", "other type", "no cover"],
 )
-async def test_what_no_process_manager_handles_gives_an_empty_answer(trigger: EventBook) -> None:
-    assert encode(await process_router(Onboardings).dispatch(asked(trigger))) == b""
+async def test_what_no_process_manager_handles_gives_an_empty_answer(
+    dispatch: Dispatch, trigger: EventBook
+) -> None:
+    assert encode(await dispatch(process_router(Onboardings), asked(trigger))) == b""
 
 
-async def test_a_star_among_the_sources_is_no_wildcard() -> None:
+async def test_a_star_among_the_sources_is_no_wildcard(dispatch: Dispatch) -> None:
     @declared(sources=["*"])
     class Everything:
         @handles(Deposited)
         def deposited(self, event: Deposited) -> None:
             raise AssertionError("called")
 
-    await process_router(Everything).dispatch(asked(book(Deposited())))
+    await dispatch(process_router(Everything), asked(book(Deposited())))
 
 
-async def test_handlers_get_what_they_ask_for_by_name() -> None:
+async def test_handlers_get_what_they_ask_for_by_name(dispatch: Dispatch) -> None:
     told: list[object] = []
 
     @declared()
@@ -233,7 +238,7 @@ async def test_handlers_get_what_they_ask_for_by_name() -> None:
                 [source_cover.root.value, source_seq, destinations.sequence_for("mail"), correlation_id]
             )
 
-    await process_router(Asking).dispatch(asked(book(Deposited(), start=6)))
+    await dispatch(process_router(Asking), asked(book(Deposited(), start=6)))
     assert told == [ROOT, 6, 3, "corr-1"]
 
 
@@ -252,9 +257,9 @@ FACT = book(Withdrawn(), of=cover(domain="audit"))
     ],
 )
 async def test_a_process_manager_answers_its_container_or_nothing(
-    result: Any, commands: int, own: int, facts: int
+    dispatch: Dispatch, result: Any, commands: int, own: int, facts: int
 ) -> None:
-    response = await reacting(result).dispatch(asked(book(Deposited())))
+    response = await dispatch(reacting(result), asked(book(Deposited())))
     assert (len(response.commands), len(response.process_events), len(response.facts)) == (
         commands,
         own,
@@ -273,8 +278,8 @@ async def test_a_process_manager_answers_its_container_or_nothing(
         (ProcessManagerResponse(facts=[MAIL]), "CommandBook"),  # type: ignore[list-item]
     ],
 )
-async def test_anything_else_is_named(wrong: Any, name: str) -> None:
-    error = await refusal(reacting(wrong), asked(book(Deposited())))
+async def test_anything_else_is_named(dispatch: Dispatch, wrong: Any, name: str) -> None:
+    error = await refusal(dispatch, reacting(wrong), asked(book(Deposited())))
     assert (error.code(), error.error_code, str(error)) == (
         Status.INTERNAL,
         "PM_HANDLER_WRONG_RETURN_TYPE",
@@ -288,14 +293,18 @@ async def test_anything_else_is_named(wrong: Any, name: str) -> None:
     }
 
 
-async def test_several_books_of_process_events_become_one_and_the_first_cover_set_wins() -> None:
+async def test_several_books_of_process_events_become_one_and_the_first_cover_set_wins(
+    dispatch: Dispatch,
+) -> None:
     books = [
         EventBook(pages=[page(OnboardingStarted(owner="a"))]),
         EventBook(cover=Cover(), pages=[page(OnboardingDeposit(amount=1))]),
         EventBook(cover=cover(correlation_id="third"), pages=[page(OnboardingDeposit(amount=2))]),
         EventBook(cover=cover(correlation_id="fourth"), pages=[]),
     ]
-    response = await reacting(ProcessManagerResponse(process_events=books)).dispatch(asked(book(Deposited())))
+    response = await dispatch(
+        reacting(ProcessManagerResponse(process_events=books)), asked(book(Deposited()))
+    )
     assert process_events(response) == [
         OnboardingStarted(owner="a"),
         OnboardingDeposit(amount=1),
@@ -306,13 +315,13 @@ async def test_several_books_of_process_events_become_one_and_the_first_cover_se
     assert response.process_events[0].cover.correlation_id == "third"
 
 
-async def test_only_an_empty_correlation_id_is_filled_in() -> None:
+async def test_only_an_empty_correlation_id_is_filled_in(dispatch: Dispatch) -> None:
     result = ProcessManagerResponse(
         commands=[CommandBook(cover=Cover(domain="mail")), CommandBook()],
         process_events=[EventBook(pages=[page(OnboardingDeposit())])],
         facts=[EventBook(cover=Cover(domain="audit", correlation_id="own"))],
     )
-    response = await reacting(result).dispatch(asked(book(Deposited())))
+    response = await dispatch(reacting(result), asked(book(Deposited())))
     assert [made.cover.correlation_id for made in response.commands] == ["corr-1", ""]
     assert not has_field(response.process_events[0], "cover")
     assert not has_field(response.process_events[0].pages[0], "header")
@@ -324,7 +333,7 @@ def rejection() -> ProcessManagerHandleRequest:
     return asked(EventBook(cover=PROCESS, pages=[page(notification(refused, reason="full"))]))
 
 
-async def test_a_rejection_is_handled_on_the_state_of_the_process() -> None:
+async def test_a_rejection_is_handled_on_the_state_of_the_process(dispatch: Dispatch) -> None:
     seen = []
 
     @declared()
@@ -340,7 +349,7 @@ async def test_a_rejection_is_handled_on_the_state_of_the_process() -> None:
 
     request = rejection()
     request.process_state = book(OnboardingStarted(owner="a"), of=PROCESS)
-    response = await process_router(Compensating).dispatch(request)
+    response = await dispatch(process_router(Compensating), request)
     assert seen == [("a", "onboarding")]
     assert process_events(response) == [OnboardingDeposit()]
 
@@ -353,14 +362,14 @@ async def test_a_rejection_is_handled_on_the_state_of_the_process() -> None:
         pm_emit_compensation_events(OWN),
     ],
 )
-async def test_events_that_answer_a_rejection_are_process_events(result: Any) -> None:
-    response = await reacting(result).dispatch(rejection())
+async def test_events_that_answer_a_rejection_are_process_events(dispatch: Dispatch, result: Any) -> None:
+    response = await dispatch(reacting(result), rejection())
     assert process_events(response) == [OnboardingDeposit()]
 
 
-async def test_a_revocation_reaches_the_wire_beside_process_events() -> None:
+async def test_a_revocation_reaches_the_wire_beside_process_events(dispatch: Dispatch) -> None:
     result = PMRevocationResponse(RevocationResponse(escalate=True, reason="full"), process_events=OWN)
-    response = await reacting(result).dispatch(rejection())
+    response = await dispatch(reacting(result), rejection())
     facts, answer = carried(response.facts)
     assert process_events(response) == [OnboardingDeposit()]
     assert facts == []
@@ -368,11 +377,13 @@ async def test_a_revocation_reaches_the_wire_beside_process_events() -> None:
     assert response.facts[0].cover.domain == "onboarding"
 
 
-async def test_a_notification_reaches_the_wire() -> None:
+async def test_a_notification_reaches_the_wire(dispatch: Dispatch) -> None:
     up = Notification(cover=cover(domain="up"))
-    response = await reacting(RejectionHandlerResponse(notification=up)).dispatch(rejection())
+    response = await dispatch(reacting(RejectionHandlerResponse(notification=up)), rejection())
     assert carried(response.facts)[1].notification == up
 
 
 async def test_another_message_is_refused() -> None:
-    assert (await refusal(reacting(None), EventBook())).error_code == "HANDLER_WRONG_REQUEST_KIND"
+    assert (
+        await refusal(over_messages, reacting(None), EventBook())
+    ).error_code == "HANDLER_WRONG_REQUEST_KIND"

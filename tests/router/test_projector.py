@@ -18,6 +18,7 @@ from angzarr.messages import (
 from angzarr.router import handles, projector
 from tests.bank.domain import Statements
 from tests.bank.messages import AccountOpened, AccountViewed, Deposited, Statement, Withdrawn
+from tests.router.conftest import Dispatch
 from tests.router.helpers import ROOT, book, cover, page, projector_router
 
 
@@ -31,24 +32,24 @@ def noting(name: str, notes: list[Any], domains: list[str]) -> type:
     return Noting
 
 
-async def test_every_event_of_the_book_reaches_its_methods_in_order() -> None:
-    answer = await projector_router(Statements).dispatch(
-        book(AccountOpened(), Deposited(amount=5), Withdrawn(amount=2))
+async def test_every_event_of_the_book_reaches_its_methods_in_order(dispatch: Dispatch) -> None:
+    answer = await dispatch(
+        projector_router(Statements), book(AccountOpened(), Deposited(amount=5), Withdrawn(amount=2))
     )
     statement = unpack(answer.projection, Statement)
     assert [(line.text, line.amount) for line in statement.lines] == [("deposit", 5), ("withdrawal", -2)]
     assert statement.total == 3
 
 
-async def test_the_answer_has_cover_sequence_and_the_projectors_name() -> None:
-    answer = await projector_router(Statements).dispatch(book(AccountOpened(), start=6))
+async def test_the_answer_has_cover_sequence_and_the_projectors_name(dispatch: Dispatch) -> None:
+    answer = await dispatch(projector_router(Statements), book(AccountOpened(), start=6))
     assert isinstance(answer, Projection)
     assert encode(answer.cover) == encode(cover())
     assert (answer.projector, answer.sequence) == ("statements", 7)
     assert not has_field(answer, "projection")
 
 
-async def test_one_instance_serves_all_events_of_a_book() -> None:
+async def test_one_instance_serves_all_events_of_a_book(dispatch: Dispatch) -> None:
     made = []
 
     def factory() -> Statements:
@@ -56,15 +57,17 @@ async def test_one_instance_serves_all_events_of_a_book() -> None:
         return made[-1]
 
     router = projector_router((Statements, factory))
-    await router.dispatch(book(Deposited(), Deposited()))
-    await router.dispatch(book(Deposited(), of=cover(domain="table")))
+    await dispatch(router, book(Deposited(), Deposited()))
+    await dispatch(router, book(Deposited(), of=cover(domain="table")))
     assert len(made) == 1
 
 
-async def test_each_event_goes_through_the_projectors_in_the_order_of_registration() -> None:
+async def test_each_event_goes_through_the_projectors_in_the_order_of_registration(
+    dispatch: Dispatch,
+) -> None:
     notes: list[Any] = []
     router = projector_router(noting("one", notes, ["account"]), noting("two", notes, ["*"]))
-    await router.dispatch(book(Deposited(amount=1), Deposited(amount=2)))
+    await dispatch(router, book(Deposited(amount=1), Deposited(amount=2)))
     assert notes == [("one", 1), ("two", 1), ("one", 2), ("two", 2)]
 
 
@@ -77,14 +80,16 @@ async def test_each_event_goes_through_the_projectors_in_the_order_of_registrati
     ],
     ids=["listed domain", "other domain", "no cover"],
 )
-async def test_a_projector_gets_its_domains_or_all(found: EventBook, reached: list[str]) -> None:
+async def test_a_projector_gets_its_domains_or_all(
+    dispatch: Dispatch, found: EventBook, reached: list[str]
+) -> None:
     notes: list[Any] = []
     router = projector_router(noting("listed", notes, ["account"]), noting("star", notes, ["*"]))
-    await router.dispatch(found)
+    await dispatch(router, found)
     assert [name for name, _ in notes] == reached
 
 
-async def test_what_it_does_not_handle_is_skipped() -> None:
+async def test_what_it_does_not_handle_is_skipped(dispatch: Dispatch) -> None:
     notes: list[Any] = []
     pages = [
         page(AccountViewed()),
@@ -94,7 +99,7 @@ async def test_what_it_does_not_handle_is_skipped() -> None:
         page(Deposited(amount=1), prefix="x.example/"),
     ]
     router = projector_router(noting("one", notes, ["account"]))
-    await router.dispatch(EventBook(cover=cover(), pages=pages))
+    await dispatch(router, EventBook(cover=cover(), pages=pages))
     assert notes == [("one", 1)]
 
 
@@ -116,7 +121,9 @@ async def test_handlers_get_what_they_ask_for_by_name() -> None:
     assert told == [(ROOT, "corr-1", False), (ROOT, "corr-1", True), (b"", "", False)]
 
 
-async def test_the_last_message_returned_is_the_projection_and_names_its_projector() -> None:
+async def test_the_last_message_returned_is_the_projection_and_names_its_projector(
+    dispatch: Dispatch,
+) -> None:
     def returning(name: str, result: Any) -> type:
         @projector(name=name, domains=["account"])
         class Returning:
@@ -132,20 +139,20 @@ async def test_the_last_message_returned_is_the_projection_and_names_its_project
         returning("three", None),
         returning("four", 17),
     )
-    answer = await router.dispatch(book(Deposited()))
+    answer = await dispatch(router, book(Deposited()))
     assert answer.projection == pack(Statement(total=2))
     assert answer.projector == "two"
 
 
-async def test_an_event_that_cannot_be_decoded_is_an_error() -> None:
+async def test_an_event_that_cannot_be_decoded_is_an_error(dispatch: Dispatch) -> None:
     broken = book(Deposited(amount=1))
     broken.pages[0].event.value = b"\x08"
     with pytest.raises(DispatchError) as caught:
-        await projector_router(Statements).dispatch(broken)
+        await dispatch(projector_router(Statements), broken)
     assert caught.value.error_code == "ANY_DECODE_FAILED"
 
 
-async def test_a_handler_that_raises_says_what_it_handled() -> None:
+async def test_a_handler_that_raises_says_what_it_handled(dispatch: Dispatch) -> None:
     @projector(name="broken", domains=["*"])
     class Broken:
         @handles(Deposited)
@@ -153,7 +160,7 @@ async def test_a_handler_that_raises_says_what_it_handled() -> None:
             raise OSError("disk")
 
     with pytest.raises(OSError, match="disk") as caught:
-        await projector_router(Broken).dispatch(book(Deposited()))
+        await dispatch(projector_router(Broken), book(Deposited()))
     assert "Broken.deposited, handling bank.Deposited of account/" in caught.value.__notes__[0]
 
 
@@ -163,7 +170,7 @@ async def test_another_message_is_refused() -> None:
     assert caught.value.error_code == "HANDLER_WRONG_REQUEST_KIND"
 
 
-async def test_a_method_that_is_a_generator_and_so_has_done_nothing_is_an_error() -> None:
+async def test_a_method_that_is_a_generator_and_so_has_done_nothing_is_an_error(dispatch: Dispatch) -> None:
     @projector(name="lines", domains=["account"])
     class Yielding:
         @handles(Deposited)
@@ -171,7 +178,7 @@ async def test_a_method_that_is_a_generator_and_so_has_done_nothing_is_an_error(
             yield event
 
     with pytest.raises(DispatchError) as caught:
-        await projector_router(Yielding).dispatch(book(Deposited(amount=1)))
+        await dispatch(projector_router(Yielding), book(Deposited(amount=1)))
     assert caught.value.error_code == "HANDLER_WRONG_RESPONSE_KIND"
     assert caught.value.extras["handler_class"] == "Yielding"
     assert caught.value.extras["method"] == "deposited"

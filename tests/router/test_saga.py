@@ -48,6 +48,7 @@ from tests.bank.messages import (
     ReceiveTransfer,
     TransferRequested,
 )
+from tests.router.conftest import Dispatch, over_messages
 from tests.router.helpers import (
     OTHER,
     ROOT,
@@ -81,15 +82,15 @@ def asked(source: EventBook, sequences: Mapping[str, int] | None = None) -> Saga
     return SagaHandleRequest(source=source, destination_sequences=dict(sequences or {}))
 
 
-async def refusal(router: SagaRouter, request: SagaHandleRequest) -> DispatchError:
+async def refusal(dispatch: Dispatch, router: SagaRouter, request: SagaHandleRequest) -> DispatchError:
     with pytest.raises(DispatchError) as caught:
-        await router.dispatch(request)
+        await dispatch(router, request)
     return caught.value
 
 
-async def test_an_event_becomes_a_command_addressed_as_a_reaction() -> None:
+async def test_an_event_becomes_a_command_addressed_as_a_reaction(dispatch: Dispatch) -> None:
     source = book(TransferRequested(to=OTHER, amount=5), start=8)
-    response = await saga_router(Transfers).dispatch(asked(source))
+    response = await dispatch(saga_router(Transfers), asked(source))
     assert commands_in(response.commands) == [ReceiveTransfer(from_=ROOT, amount=5)]
     made = response.commands[0]
     assert (made.cover.domain, made.cover.root.value, made.cover.correlation_id) == (
@@ -101,24 +102,24 @@ async def test_an_event_becomes_a_command_addressed_as_a_reaction() -> None:
     assert (deferred.source.root.value, deferred.source_seq) == (ROOT, 8)
 
 
-async def test_every_page_counts_in_order() -> None:
+async def test_every_page_counts_in_order(dispatch: Dispatch) -> None:
     source = book(
         TransferRequested(to=OTHER, amount=1), AccountViewed(), TransferRequested(to=OTHER, amount=2)
     )
-    response = await saga_router(Transfers).dispatch(asked(source))
+    response = await dispatch(saga_router(Transfers), asked(source))
     assert [found.amount for found in commands_in(response.commands)] == [1, 2]  # type: ignore[attr-defined]
     assert [made.pages[0].header.angzarr_deferred.source_seq for made in response.commands] == [0, 2]
 
 
-async def test_the_edition_of_the_trigger_goes_along() -> None:
+async def test_the_edition_of_the_trigger_goes_along(dispatch: Dispatch) -> None:
     source = book(TransferRequested(to=OTHER, amount=1))
     source.cover.edition = Edition(name="what-if")
-    response = await saga_router(Transfers).dispatch(asked(source))
+    response = await dispatch(saga_router(Transfers), asked(source))
     assert response.commands[0].cover.edition.name == "what-if"
 
 
-async def test_a_request_without_source_is_refused() -> None:
-    error = await refusal(saga_router(Transfers), SagaHandleRequest())
+async def test_a_request_without_source_is_refused(dispatch: Dispatch) -> None:
+    error = await refusal(dispatch, saga_router(Transfers), SagaHandleRequest())
     assert (error.code(), error.error_code, str(error)) == (
         Status.INVALID_ARGUMENT,
         "MISSING_SAGA_SOURCE",
@@ -148,12 +149,14 @@ async def test_a_request_without_source_is_refused() -> None:
         ),
     ],
 )
-async def test_an_incomplete_source_is_refused(source: EventBook, code: str, text: str) -> None:
-    error = await refusal(saga_router(Transfers), asked(source))
+async def test_an_incomplete_source_is_refused(
+    dispatch: Dispatch, source: EventBook, code: str, text: str
+) -> None:
+    error = await refusal(dispatch, saga_router(Transfers), asked(source))
     assert (error.code(), error.error_code, str(error)) == (Status.INVALID_ARGUMENT, code, text)
 
 
-async def test_pages_that_cannot_be_handled_are_skipped() -> None:
+async def test_pages_that_cannot_be_handled_are_skipped(dispatch: Dispatch) -> None:
     source = EventBook(
         cover=cover(),
         pages=[
@@ -162,7 +165,7 @@ async def test_pages_that_cannot_be_handled_are_skipped() -> None:
             page(TransferRequested(to=OTHER, amount=3), prefix=""),
         ],
     )
-    response = await saga_router(Transfers).dispatch(asked(source))
+    response = await dispatch(saga_router(Transfers), asked(source))
     assert len(response.commands) == 1
 
 
@@ -175,13 +178,14 @@ async def test_pages_that_cannot_be_handled_are_skipped() -> None:
     ],
 )
 async def test_the_books_of_foreign_domains_give_an_empty_answer_and_never_an_error(
+    dispatch: Dispatch,
     source: EventBook,
 ) -> None:
-    assert encode(await saga_router(Transfers).dispatch(asked(source))) == b""
+    assert encode(await dispatch(saga_router(Transfers), asked(source))) == b""
 
 
-async def test_a_type_that_no_saga_handles_gives_an_empty_answer() -> None:
-    response = await saga_router(Transfers).dispatch(asked(book(AccountOpened(owner="a"))))
+async def test_a_type_that_no_saga_handles_gives_an_empty_answer(dispatch: Dispatch) -> None:
+    response = await dispatch(saga_router(Transfers), asked(book(AccountOpened(owner="a"))))
     assert encode(response) == b""
 
 
@@ -194,7 +198,9 @@ async def test_a_type_that_no_saga_handles_gives_an_empty_answer() -> None:
         (None, 0),
     ],
 )
-async def test_the_source_sequence_is_the_pages_own(header: PageHeader | None, expected: int) -> None:
+async def test_the_source_sequence_is_the_pages_own(
+    dispatch: Dispatch, header: PageHeader | None, expected: int
+) -> None:
     told = []
 
     @saga(name="telling", source="account", target="mail")
@@ -206,11 +212,11 @@ async def test_the_source_sequence_is_the_pages_own(header: PageHeader | None, e
     trigger = page(Deposited())
     if header is not None:
         trigger.header = header
-    await saga_router(Telling).dispatch(asked(EventBook(cover=cover(), pages=[trigger])))
+    await dispatch(saga_router(Telling), asked(EventBook(cover=cover(), pages=[trigger])))
     assert told == [(expected, expected)]
 
 
-async def test_handlers_get_what_they_ask_for_by_name() -> None:
+async def test_handlers_get_what_they_ask_for_by_name(dispatch: Dispatch) -> None:
     told: dict[str, Any] = {}
 
     @saga(name="asking", source="account", target="mail")
@@ -232,14 +238,16 @@ async def test_handlers_get_what_they_ask_for_by_name() -> None:
                 cover=cover,
             )
 
-    await saga_router(Asking).dispatch(asked(book(Deposited()), {"mail": 3}))
+    await dispatch(saga_router(Asking), asked(book(Deposited()), {"mail": 3}))
     assert told["correlation"] == "corr-1"
     assert told["source"].root.value == ROOT
     assert told["cover"].domain == "account"
     assert told["sequences"] == {"mail": 3}
 
 
-async def test_without_a_cover_the_source_cover_is_none_and_sagas_of_no_domain_match() -> None:
+async def test_without_a_cover_the_source_cover_is_none_and_sagas_of_no_domain_match(
+    dispatch: Dispatch,
+) -> None:
     told: list[object] = []
 
     @saga(name="asking", source="account", target="mail")
@@ -254,7 +262,7 @@ async def test_without_a_cover_the_source_cover_is_none_and_sagas_of_no_domain_m
 
     refused = notification(command(Deposit(), of=cover(domain="mail")))
     source = EventBook(pages=[page(Deposited()), page(refused)])
-    await saga_router(Asking).dispatch(asked(source))
+    await dispatch(saga_router(Asking), asked(source))
     assert told == [None, b""]
 
 
@@ -276,9 +284,9 @@ FACT = book(Deposited(), of=cover(domain="audit"))
     ],
 )
 async def test_a_saga_may_answer_books_and_lists_and_its_container(
-    result: Any, commands: int, events: int
+    dispatch: Dispatch, result: Any, commands: int, events: int
 ) -> None:
-    response = await reacting(result).dispatch(asked(book(Deposited())))
+    response = await dispatch(reacting(result), asked(book(Deposited())))
     assert (len(response.commands), len(response.events)) == (commands, events)
 
 
@@ -292,8 +300,8 @@ async def test_a_saga_may_answer_books_and_lists_and_its_container(
         (BusinessResponse(), "BusinessResponse"),
     ],
 )
-async def test_anything_else_is_named(wrong: Any, name: str) -> None:
-    error = await refusal(reacting(wrong), asked(book(Deposited())))
+async def test_anything_else_is_named(dispatch: Dispatch, wrong: Any, name: str) -> None:
+    error = await refusal(dispatch, reacting(wrong), asked(book(Deposited())))
     assert (error.code(), error.error_code, str(error)) == (
         Status.INTERNAL,
         "SAGA_HANDLER_UNSUPPORTED_RETURN_TYPE",
@@ -307,19 +315,19 @@ async def test_anything_else_is_named(wrong: Any, name: str) -> None:
     }
 
 
-async def test_on_books_a_handler_built_only_an_empty_correlation_id_is_filled_in() -> None:
+async def test_on_books_a_handler_built_only_an_empty_correlation_id_is_filled_in(dispatch: Dispatch) -> None:
     bare = CommandBook(cover=Cover(domain="mail"), pages=[])
     own = CommandBook(cover=Cover(domain="mail", correlation_id="own"), pages=[])
     coverless = CommandBook(pages=[])
     fact = EventBook(cover=Cover(domain="audit"))
-    response = await reacting([bare, own, coverless, fact]).dispatch(asked(book(Deposited())))
+    response = await dispatch(reacting([bare, own, coverless, fact]), asked(book(Deposited())))
     assert [made.cover.correlation_id for made in response.commands] == ["corr-1", "own", ""]
     assert not has_field(response.commands[2], "cover")
     assert response.events[0].cover.correlation_id == "corr-1"
     assert bare.cover.correlation_id == ""
 
 
-async def test_answers_follow_the_order_of_pages_then_sagas_then_methods() -> None:
+async def test_answers_follow_the_order_of_pages_then_sagas_then_methods(dispatch: Dispatch) -> None:
     def naming(name: str) -> type:
         @saga(name=name, source="account", target="mail")
         class Naming:
@@ -334,7 +342,7 @@ async def test_answers_follow_the_order_of_pages_then_sagas_then_methods() -> No
         return Naming
 
     router = saga_router(naming("one"), naming("two"))
-    response = await router.dispatch(asked(book(Deposited(amount=1), Deposited(amount=2))))
+    response = await dispatch(router, asked(book(Deposited(amount=1), Deposited(amount=2))))
     assert [made.cover.domain for made in response.commands] == [
         "one-z1",
         "one-a1",
@@ -347,7 +355,7 @@ async def test_answers_follow_the_order_of_pages_then_sagas_then_methods() -> No
     ]
 
 
-async def test_each_matching_method_gets_an_instance_and_an_event_of_its_own() -> None:
+async def test_each_matching_method_gets_an_instance_and_an_event_of_its_own(dispatch: Dispatch) -> None:
     seen: list[tuple[object, object]] = []
 
     @saga(name="twice", source="account", target="mail")
@@ -362,15 +370,15 @@ async def test_each_matching_method_gets_an_instance_and_an_event_of_its_own() -
             seen.append((self, event))
             assert event.amount == 1
 
-    await saga_router(Twice).dispatch(asked(book(Deposited(amount=1))))
+    await dispatch(saga_router(Twice), asked(book(Deposited(amount=1))))
     assert seen[0][0] is not seen[1][0]
     assert seen[0][1] is not seen[1][1]
 
 
-async def test_a_trigger_that_cannot_be_decoded_is_an_error() -> None:
+async def test_a_trigger_that_cannot_be_decoded_is_an_error(dispatch: Dispatch) -> None:
     source = book(Deposited(amount=1))
     source.pages[0].event.value = b"\x08"
-    error = await refusal(reacting(None), asked(source))
+    error = await refusal(dispatch, reacting(None), asked(source))
     assert error.error_code == "ANY_DECODE_FAILED"
 
 
@@ -379,13 +387,13 @@ def rejection(of: Cover | None = None) -> SagaHandleRequest:
     return asked(EventBook(cover=of or cover(), pages=[page(notification(refused))]))
 
 
-async def test_a_rejection_reaches_the_method_of_the_refused_command() -> None:
-    response = await reacting(FACT).dispatch(rejection())
+async def test_a_rejection_reaches_the_method_of_the_refused_command(dispatch: Dispatch) -> None:
+    response = await dispatch(reacting(FACT), rejection())
     assert len(response.events) == 1
 
 
-async def test_the_domain_of_a_rejection_is_not_consulted() -> None:
-    response = await reacting(MAIL).dispatch(rejection(of=cover(domain="elsewhere")))
+async def test_the_domain_of_a_rejection_is_not_consulted(dispatch: Dispatch) -> None:
+    response = await dispatch(reacting(MAIL), rejection(of=cover(domain="elsewhere")))
     assert len(response.commands) == 1
 
 
@@ -397,8 +405,8 @@ async def test_the_domain_of_a_rejection_is_not_consulted() -> None:
         SagaHandlerResponse(events=[FACT]),
     ],
 )
-async def test_events_that_answer_a_rejection_are_facts(result: Any) -> None:
-    response = await reacting(result).dispatch(rejection())
+async def test_events_that_answer_a_rejection_are_facts(dispatch: Dispatch, result: Any) -> None:
+    response = await dispatch(reacting(result), rejection())
     assert [encode(found) for found in response.events] == [encode(FACT)]
 
 
@@ -410,8 +418,8 @@ async def test_events_that_answer_a_rejection_are_facts(result: Any) -> None:
         pm_delegate_to_framework("full"),
     ],
 )
-async def test_a_revocation_travels_among_the_facts(result: Any) -> None:
-    response = await reacting(result).dispatch(rejection())
+async def test_a_revocation_travels_among_the_facts(dispatch: Dispatch, result: Any) -> None:
+    response = await dispatch(reacting(result), rejection())
     assert unpack(response.events[0].pages[0].event, RevocationResponse).reason == "full"
     assert response.events[0].cover.domain == "account"
     facts, answer = carried(response.events)
@@ -419,23 +427,23 @@ async def test_a_revocation_travels_among_the_facts(result: Any) -> None:
     assert answer.revocation == RevocationResponse(emit_system_revocation=True, reason="full")
 
 
-async def test_a_notification_travels_among_the_facts_beside_events() -> None:
+async def test_a_notification_travels_among_the_facts_beside_events(dispatch: Dispatch) -> None:
     up = Notification(cover=cover(domain="up"))
     result = RejectionHandlerResponse(events=[FACT], notification=up)
-    response = await reacting(result).dispatch(rejection())
+    response = await dispatch(reacting(result), rejection())
     facts, answer = carried(response.events)
     assert [encode(found) for found in facts] == [encode(FACT)]
     assert answer.notification == up
 
 
-async def test_a_rejection_that_concerns_nobody_gives_an_empty_answer() -> None:
+async def test_a_rejection_that_concerns_nobody_gives_an_empty_answer(dispatch: Dispatch) -> None:
     refused = command(AccountClosed(), of=cover(domain="mail"))
     source = EventBook(cover=cover(), pages=[page(notification(refused))])
-    assert encode(await reacting(FACT).dispatch(asked(source))) == b""
+    assert encode(await dispatch(reacting(FACT), asked(source))) == b""
 
 
 async def test_another_message_is_refused() -> None:
-    error = await refusal(reacting(None), pack(Deposited()))  # type: ignore[arg-type]
+    error = await refusal(over_messages, reacting(None), pack(Deposited()))  # type: ignore[arg-type]
     assert error.error_code == "HANDLER_WRONG_REQUEST_KIND"
 
 

@@ -1,10 +1,12 @@
 """A raw book of events: validated as a whole, only the events that something is done about taken out."""
 
 from angzarr import codec
+from angzarr.codec.wire import MAX_DEPTH
 from angzarr.messages import Cover, EventPage, Snapshot
 from angzarr.router.events import Events, Wanted, add_page
 from angzarr.router.raw.history import next_sequence_at
 from angzarr.router.raw.pages import Unusual, sequence_at, within
+from angzarr.router.raw.scan import sized
 from angzarr.router.raw.shapes import Forms
 
 
@@ -34,6 +36,15 @@ def read_events(data: bytes, start: int, end: int, depth: int, forms: EventForms
     except Exception:  # whatever it is, the codec says it better
         return None
     return events
+
+
+def read_first(data: bytes, forms: EventForms) -> tuple[Events, int] | None:
+    """What the EventBook holds that is the first field of a request, and where that ends; None as ``read_events``."""
+    span = sized(data, 1) if len(data) > 5 and data[0] == 0x0A else None
+    if span is None or span[1] > len(data):
+        return None
+    events = read_events(data, *span, MAX_DEPTH - 2, forms)
+    return None if events is None else (events, span[1])
 
 
 def _read_head(data: bytes, i: int, end: int, depth: int, events: Events) -> int:

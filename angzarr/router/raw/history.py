@@ -71,6 +71,15 @@ class RawHistory:
         """Whether the whole book is known to be well-formed."""
         return self._next is not None
 
+    def read_rest(self) -> None:
+        """Read what nobody has asked for.
+
+        Raises:
+            DecodeError: the book is malformed.
+        """
+        if self._next is None:
+            self._next = self.next_sequence
+
     @property
     def snapshot_sequence(self) -> int | None:
         """Sequence of the book's snapshot, or None."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE_DEPTH = MAX_DEPTH - 2
+_UNAPPLIED = Shapes({})
+"""The forms of pages met where no event has an applier."""
 
 
 class Unusual(Exception):
@@ -39,7 +41,7 @@ def fold_pages(
     One pass of the loop is one page. Where a page as long as this one, with the same bytes up to the event's value but
     for the digits of sequence and time, was found well-formed before, this one is.
     """
-    shapes = Shapes({}) if fold is None else fold.shapes
+    shapes = _UNAPPLIED if fold is None else fold.shapes
     known = shapes.by_size
     appliers: dict[str, Callable[[Any, Any], Any]] = {}
     from_bytes = int.from_bytes

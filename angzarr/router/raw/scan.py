@@ -73,19 +73,3 @@ def split_request(data: bytes) -> tuple[Span | None, Span | None] | None:
     except IndexError:
         return None
     return (events, command) if i == end else None
-
-
-def process_state_at(data: bytes) -> tuple[int, int, int] | None:
-    """Where the field of a process's own events begins in a ProcessManagerHandleRequest, its value, and what follows.
-
-    None when there is none where serialisers put it.
-    """
-    try:
-        trigger = sized(data, 1) if data[0] == 0x0A else (0, 0)
-        if trigger is None:
-            return None
-        field = trigger[1]
-        state = sized(data, field + 1) if data[field] == 0x12 else None
-    except IndexError:
-        return None
-    return None if state is None or state[1] > len(data) else (field, *state)
