@@ -1,8 +1,9 @@
 """Real grpclib servers for the clients under test."""
 
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpclib.server
@@ -13,6 +14,8 @@ from angzarr import codec
 from angzarr.messages.services import Rpc, Service
 
 Answer = Callable[[Any], Awaitable[Any]]
+_CHANCE = random.SystemRandom()
+"""Not what hypothesis seeds alike in every process."""
 
 
 class Codec(CodecBase):
@@ -70,11 +73,12 @@ def answering(answer: Answer) -> Callable[[Any], Awaitable[None]]:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port nobody listens on, nor is given by the system, which hands out those above to whoever asks for any."""
+    while True:
+        port = _CHANCE.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @asynccontextmanager

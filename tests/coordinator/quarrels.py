@@ -109,7 +109,7 @@ class Quarrel:
                 answer = await builder.execute(sync_mode=mode, **options)
             except Exception as error:
                 answer = error
-            await running.settle(5)
+            await running.settle(30)
             for domain in ("person", "account", "mail", "vault"):
                 self.history[domain] = names(await running.events(domain, ROOT))
             self.history["greeting"] = names(await running.events("greeting", uuid.UUID(FLOW)))

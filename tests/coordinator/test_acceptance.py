@@ -429,7 +429,7 @@ async def test_a_cascades_pages_are_confirmed(both: tuple[EmbeddedCoordinator, F
     running, foreigner = both
     response = await foreigner.send(page("DoOne"), to=left(), cascade_id="k-1")
     assert (response.events.pages[0].no_commit, response.events.pages[0].cascade_id) == (True, "k-1")
-    await running.settle(5)
+    await running.settle(30)
     book = await foreigner.book(left())
     assert names(book) == ["DoneOne", "Confirmation"]
     assert [one.no_commit for one in book.pages] == [False, False]

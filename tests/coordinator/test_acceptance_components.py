@@ -53,7 +53,7 @@ async def test_a_saga_is_executed_once_for_a_callers_events(
     for _ in range(2):
         response = await foreigner("SagaCoordinatorService", "Execute", made)
         assert [book.cover.domain for book in response.commands] == ["right"]
-        await running.settle(5)
+        await running.settle(30)
     book = await foreigner.book(cover("right", A))
     assert names(book) == ["DoneIt"]
 
@@ -63,7 +63,7 @@ async def test_a_speculative_saga_sends_nothing(both: tuple[EmbeddedCoordinator,
     made = google("SpeculateSagaRequest")(request=google("SagaHandleRequest")(source=trigger("DoneOne")))
     response = await foreigner("SagaCoordinatorService", "ExecuteSpeculative", made)
     assert len(response.commands) == 1
-    await running.settle(5)
+    await running.settle(30)
     assert names(await foreigner.book(cover("right", A))) == []
 
 
@@ -77,7 +77,7 @@ async def test_a_process_manager_handles_a_callers_trigger_once(
     (own,) = response.process_events
     assert (own.cover.domain, own.cover.root.value, own.pages[0].header.sequence) == ("flow", PROCESS, 0)
     assert list((await foreigner(service, "Handle", made, answer=answer)).process_events) == []
-    await running.settle(5)
+    await running.settle(30)
     assert names(await foreigner.book(cover("right", B))) == ["DoneIt"]
     speculative = google("SpeculatePmRequest")(
         request=google("ProcessManagerHandleRequest")(trigger=trigger("DoneTwo", sequence=1))
@@ -121,7 +121,7 @@ async def test_simple_answers_what_the_projectors_said(
 async def test_reactions_carry_the_correlation_id(both: tuple[EmbeddedCoordinator, Foreigner]) -> None:
     running, foreigner = both
     await foreigner.send(page("DoTwo"), to=cover("left", A, FLOW))
-    await running.settle(5, correlation_id=FLOW)
+    await running.settle(30, correlation_id=FLOW)
     asked = google("Query")(cover=google("Cover")(correlation_id=FLOW))
     found = await foreigner("EventQueryService", "GetEvents", asked, server_streaming=True)
     assert [(book.cover.domain, names(book)) for book in found] == [
@@ -154,7 +154,7 @@ async def test_a_subscriber_gets_live_books_of_its_correlation(
     async with anyio.create_task_group() as group:
         group.start_soon(anyio.to_thread.run_sync, listen)
         await anyio.to_thread.run_sync(listening.wait)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while not running.runtime.streams._listeners:  # noqa: ASYNC110
                 await anyio.sleep(0.005)
         await foreigner.send(page("DoOther"), to=cover("left", B, "another"))

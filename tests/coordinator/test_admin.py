@@ -43,7 +43,7 @@ async def test_an_event_is_explained_from_its_first_cause() -> None:
         projectors={"view": (["left"], View())},
     ) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         found = await running.runtime.admin.explain(ExplainRequest(cover=new_cover("left", B), sequence=1))
         assert lines(found) == [
             "world.DoneOne by client for world.DoOne",
@@ -73,7 +73,7 @@ async def test_of_a_command_that_reaches_from_a_saga_its_header_is_kept() -> Non
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         asked = ExplainRequest(cover=new_cover("right", B), sequence=0)
         found = await running.runtime.admin.find_command(asked)
         assert found.command.pages[0].header.angzarr_deferred.source.domain == "left"
@@ -115,12 +115,12 @@ async def test_dead_letters_are_listed_replayed_and_skipped_by_id() -> None:
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         listed = await running.runtime.admin.list_dead_letters(ListDeadLettersRequest(component="s"))
         first, second = (letter.metadata["angzarr.id"] for letter in listed.letters)
         await running.runtime.admin.replay_dead_letter(DeadLetterRequest(id=first))
         await running.runtime.admin.skip_dead_letter(DeadLetterRequest(id=second))
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
         assert (await running.runtime.admin.list_dead_letters(ListDeadLettersRequest())).letters == []
         with pytest.raises(GRPCError) as caught:
@@ -132,7 +132,7 @@ async def test_projectors_are_listed_and_rebuilt() -> None:
     view = View()
     async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
         await send(running, "left", uuid.UUID(int=3).bytes, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (projector,) = (await running.runtime.admin.list_projectors(Empty())).projectors
         assert (projector.name, projector.domains, projector.behind, projector.parked) == (
             "view",

@@ -86,7 +86,7 @@ async def test_a_cascade_is_done_when_it_is_answered() -> None:
     async with made.world() as running:
         await cascade(running)
         assert await state(running) == [["DoneOne"], ["DoneTwo", "DoneTwoMore"], ["DoneThree"]]
-        await running.settle(5)
+        await running.settle(30)
         assert await state(running) == [["DoneOne"], ["DoneTwo", "DoneTwoMore"], ["DoneThree"]]
     assert (len(made.first.seen), len(made.second.seen)) == (1, 2)
 
@@ -110,7 +110,7 @@ async def test_the_other_modes_react_afterwards(mode: SyncMode) -> None:
     async with made.world() as running:
         response = await send(running, "left", A, "DoOne", sync_mode=mode)
         assert len(response.projections) == (1 if mode == SyncMode.SIMPLE else 0)
-        await running.settle(5)
+        await running.settle(30)
         assert (await state(running))[2] == ["DoneThree"]
 
 
@@ -123,7 +123,7 @@ async def test_fail_fast_fails_with_the_reason_and_tells_the_source() -> None:
         assert caught.value.status is Status.FAILED_PRECONDITION
         assert len(made.left.notifications) == 1
         assert names(await running.events("left", A)) == ["DoneOne"]
-        await running.settle(5)
+        await running.settle(30)
         # What had not been run inline is not lost.
         assert names(await running.events("middle", B)) == ["DoneTwoMore"]
 
@@ -158,7 +158,7 @@ async def test_compensate_takes_back_what_had_succeeded_newest_first() -> None:
     async with made.world() as running:
         with pytest.raises(GRPCError, match="enough"):
             await cascade(running, CascadeErrorMode.CASCADE_ERROR_COMPENSATE)
-        await running.settle(5)
+        await running.settle(30)
     refused = []
     for domain in (made.right, made.middle, made.left):
         for told in domain.notifications:
@@ -199,7 +199,7 @@ async def test_an_endless_cascade_ends_and_names_its_chain() -> None:
         ) as caught:
             await send(running, "left", A, "DoPing", sync_mode=SyncMode.CASCADE)
         assert caught.value.status is Status.FAILED_PRECONDITION
-        await running.settle(5)
+        await running.settle(30)
         assert len(await running.dead_letters()) == 1
 
 
@@ -216,7 +216,7 @@ async def test_a_command_of_a_process_manager_may_have_a_mode_of_its_own() -> No
         sagas={"after": ("right", after)},
     ) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1", sync_mode=SyncMode.CASCADE)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
     assert after.seen == []
 
@@ -225,7 +225,7 @@ async def test_isolated_reaches_no_projector() -> None:
     made = Chain()
     async with made.world() as running:
         await send(running, "left", A, "DoOne", sync_mode=SyncMode.ISOLATED)
-        await running.settle(5)
+        await running.settle(30)
     assert (made.view.books, made.first.seen) == ([], [])
 
 
@@ -236,7 +236,7 @@ async def test_a_failing_projector_fails_a_simple_request_which_is_stored() -> N
         with pytest.raises(GRPCError, match="disk on fire; the events are stored") as caught:
             await send(running, "left", A, "DoOne", sync_mode=SyncMode.SIMPLE)
         assert caught.value.status is Status.INTERNAL
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("left", A)) == ["DoneOne"]
     assert "DoneOne" in [name for _, _, name in made.view.events]
 

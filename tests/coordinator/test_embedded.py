@@ -115,14 +115,14 @@ async def test_a_stale_sequence_carries_the_current_events(running: EmbeddedCoor
 async def test_a_saga_carries_events_to_another_aggregate(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, BOB, deposit=100)
     await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
-    await running.settle(5)
+    await running.settle(30)
     assert names(await running.events("account", BOB))[-1] == "TransferReceived"
 
 
 async def test_a_rejected_reaction_is_compensated_by_its_source(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, deposit=100)
     await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
-    await running.settle(5)
+    await running.settle(30)
     book = await running.events("account", ALICE)
     returned = unpack(book.pages[-1].event, TransferReturned)
     assert (returned.amount, returned.reason) == (30, "there is no such account")
@@ -135,7 +135,7 @@ async def test_a_process_manager_keeps_its_own_events_and_sends_commands() -> No
         account = running.client("account")
         for message in (OpenAccount(owner="alice"), Deposit(amount=1), Deposit(amount=2), Deposit(amount=3)):
             await account.send(message, root=ALICE, correlation_id="flow-1")
-        await running.settle(5)
+        await running.settle(30)
         root = uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "angzarr.dev"), "flow-1")
         process = await running.events("onboarding", root)
         assert names(process) == [
@@ -153,7 +153,7 @@ async def test_a_process_manager_keeps_its_own_events_and_sends_commands() -> No
 async def test_a_correlation_id_that_is_a_uuid_is_the_process_root(running: EmbeddedCoordinator) -> None:
     correlation_id = str(uuid.UUID(int=0xC))
     await running.client("account").send(OpenAccount(owner="a"), root=ALICE, correlation_id=correlation_id)
-    await running.settle(5)
+    await running.settle(30)
     assert names(await running.events("onboarding", uuid.UUID(int=0xC))) == ["OnboardingStarted"]
 
 
@@ -196,7 +196,7 @@ async def test_a_coordinator_is_entered_once() -> None:
 async def test_a_full_disk_fails_the_command_and_recovers(tmp_path: Path) -> None:
     async with EmbeddedCoordinator(app(), store=tmp_path / "bank.db", config=FAST) as running:
         await opened(running, ALICE, BOB, deposit=100)
-        await running.settle(5)
+        await running.settle(30)
         store = running.runtime.engine.store
         assert isinstance(store, SqliteStore)
 
@@ -216,7 +216,7 @@ async def test_a_full_disk_fails_the_command_and_recovers(tmp_path: Path) -> Non
         assert names(await running.events("account", ALICE)) == ["AccountOpened", "Deposited"]
         await store._opened().ask(limit(1_000_000))
         await account.send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("account", BOB))[-1] == "TransferReceived"
 
 
@@ -226,7 +226,7 @@ async def test_cascade_waits_for_the_sagas(running: EmbeddedCoordinator) -> None
         RequestTransfer(to=BOB.bytes, amount=30), root=ALICE, sync_mode=SyncMode.CASCADE
     )
     assert names(await running.events("account", BOB))[-1] == "TransferReceived"
-    await running.settle(5)
+    await running.settle(30)
     assert names(await running.events("account", BOB)).count("TransferReceived") == 1
 
 
@@ -246,7 +246,7 @@ async def test_isolated_reaches_nobody(running: EmbeddedCoordinator) -> None:
     await running.client("account").send(
         RequestTransfer(to=BOB.bytes, amount=30), root=ALICE, sync_mode=SyncMode.ISOLATED
     )
-    await running.settle(5)
+    await running.settle(30)
     assert names(await running.events("account", BOB)) == ["AccountOpened", "Deposited"]
 
 
@@ -257,13 +257,13 @@ async def test_reactions_survive_a_restart(tmp_path: Path) -> None:
         running.runtime.reactions.stop()
         await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
     async with EmbeddedCoordinator(app(), store=path, config=FAST) as running:
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("account", BOB))[-1] == "TransferReceived"
 
 
 async def test_settle_names_what_is_not_done(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, BOB, deposit=100)
-    await running.settle(5)
+    await running.settle(30)
     running.runtime.reactions.stop()
     await running.client("account").send(RequestTransfer(to=BOB.bytes, amount=30), root=ALICE)
     with pytest.raises(SettleTimeout, match="transfers") as caught:
@@ -275,11 +275,11 @@ async def test_settle_names_what_is_not_done(running: EmbeddedCoordinator) -> No
 
 async def test_settle_is_scoped_to_a_correlation_id(running: EmbeddedCoordinator) -> None:
     await opened(running, ALICE, BOB, deposit=100)
-    await running.settle(5)
+    await running.settle(30)
     running.runtime.reactions.stop()
     transfer = RequestTransfer(to=BOB.bytes, amount=30)
     await running.client("account").send(transfer, root=ALICE, correlation_id="stuck")
-    await running.settle(1, correlation_id="other")
+    await running.settle(30, correlation_id="other")
     with pytest.raises(SettleTimeout):
         await running.settle(0.05, correlation_id="stuck")
 

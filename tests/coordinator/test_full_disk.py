@@ -82,7 +82,7 @@ async def test_commands_fail_cleanly_reads_go_on_and_all_is_well_when_there_is_s
     view = View()
     async with application(disk / "w.db", view) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         await anyio.to_thread.run_sync(_fill, disk / "filler", leave)
         stored = 1 + await until_full(running)
         assert [sequence_of(page) for page in (await running.events("left", A)).pages] == list(range(stored))

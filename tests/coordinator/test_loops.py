@@ -45,7 +45,7 @@ async def hits(running: EmbeddedCoordinator) -> tuple[int, int]:
 async def test_two_sagas_that_answer_each_other_end_in_a_dead_letter_that_names_the_loop() -> None:
     async with EmbeddedCoordinator(config=shallow(6), **players()) as running:
         await send(running, "left", A, "DoPing", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         assert await hits(running) == (4, 3)
         (letter,) = await running.dead_letters()
         assert (letter.source_component, letter.source_component_type) == ("there", "saga")
@@ -57,17 +57,17 @@ async def test_two_sagas_that_answer_each_other_end_in_a_dead_letter_that_names_
         )
         # What has nothing to do with it goes on as ever.
         await send(running, "right", B, "DoOther")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneOther"]
 
 
 async def test_a_replayed_letter_goes_on_where_it_was_stopped() -> None:
     async with EmbeddedCoordinator(config=shallow(6), **players()) as running:
         await send(running, "left", A, "DoPing")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
         await running.replay(letter)
-        await running.settle(5)
+        await running.settle(30)
         assert await hits(running) == (7, 7)
         (letter,) = await running.dead_letters()
         assert letter.source_component == "back"
@@ -84,7 +84,7 @@ async def test_a_chain_that_ends_by_itself_is_let_be() -> None:
     ) as running:
         for _ in range(5):
             await send(running, "a", A, "DoX")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("d", A)) == ["DoneX"] * 5
         assert await running.dead_letters() == []
 
@@ -95,13 +95,13 @@ async def test_how_long_a_chain_is_outlives_the_process(tmp_path: Path) -> None:
     patient = replace(FAST, reactions=replace(FAST.reactions, depth=6, min_delay=60.0, max_delay=60.0))
     async with EmbeddedCoordinator(store=path, config=patient, **players(right=away)) as running:
         await send(running, "left", A, "DoPing")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while not any("away" in row.state for row in running.runtime.following.pending()):
                 await anyio.lowlevel.checkpoint()
         with pytest.raises(SettleTimeout, match="away"):
             await running.settle(0)
     async with EmbeddedCoordinator(store=path, config=shallow(6), **players()) as running:
-        await running.settle(5)
+        await running.settle(30)
         assert await hits(running) == (4, 3)
         assert len(await running.dead_letters()) == 1
 
@@ -121,7 +121,7 @@ async def test_facts_that_cause_one_another_are_bounded_too() -> None:
         config=shallow(4),
     ) as running:
         await send(running, "left", A, "DoX")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("left", A)) == ["DoneX"] + ["Noticed"] * 4
         (letter,) = await running.dead_letters()
         assert (letter.source_component, len(letter.rejected_events.pages)) == ("echo", 1)
@@ -139,7 +139,7 @@ async def test_a_process_that_reacts_to_itself_is_bounded_too() -> None:
     ) as running:
         process = "00000000-0000-0000-0000-00000000000f"
         await send(running, "left", A, "DoX", correlation_id=process)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("clock", process)) == ["Ticked"] * 5
         (letter,) = await running.dead_letters()
         assert (letter.source_component, letter.source_component_type) == ("clock", "process_manager")
@@ -156,7 +156,7 @@ async def test_a_source_that_tries_again_whenever_it_is_refused_is_bounded_too()
     refusing = Domain(refuse={"DoPong": GRPCError(Status.FAILED_PRECONDITION, "no")})
     async with EmbeddedCoordinator(config=shallow(5), **players(left=stubborn, right=refusing)) as running:
         await send(running, "left", A, "DoPing")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("left", A)) == ["DonePing"] * 6
         (letter,) = await running.dead_letters()
         assert letter.source_component == "there"
@@ -166,5 +166,5 @@ async def test_a_cascade_has_its_own_depth_and_ends_with_it() -> None:
     async with EmbeddedCoordinator(config=shallow(1000), **players()) as running:
         with pytest.raises(GRPCError, match="Cascade is deeper than 32 commands"):
             await send(running, "left", A, "DoPing", sync_mode=SyncMode.CASCADE)
-        await running.settle(5)
+        await running.settle(30)
         assert len(await running.dead_letters()) == 1

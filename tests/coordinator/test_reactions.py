@@ -54,7 +54,7 @@ async def test_a_saga_gets_the_new_pages_of_one_command_with_cover_and_next_sequ
     async with world(handlers={"left": Domain()}, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
         await send(running, "left", A, "DoTwo", correlation_id="c-1", sync_mode=SyncMode.SIMPLE)
-        await running.settle(5)
+        await running.settle(30)
     first, second = saga.seen
     assert (names(first.source), names(second.source)) == (["DoneOne"], ["DoneTwo"])
     assert (second.source.cover.domain, second.source.cover.root.value) == ("left", A)
@@ -66,7 +66,7 @@ async def test_only_sagas_of_the_domain_are_called() -> None:
     saga = Saga({})
     async with world(handlers={"left": Domain()}, sagas={"s": ("right", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
     assert saga.seen == []
 
 
@@ -76,7 +76,7 @@ async def test_commands_are_deferred_to_their_cause_and_carry_edition_and_correl
     handlers = {"left": Domain(), "right": right}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1", edition="what-if")
-        await running.settle(5)
+        await running.settle(30)
     (got,) = right.commands
     assert (got.command.cover.correlation_id, got.command.cover.edition.name) == ("c-1", "what-if")
     assert got.command.pages[0].header.sequence == 0
@@ -87,7 +87,7 @@ async def test_an_explicit_sequence_stays_and_is_checked_like_a_clients() -> Non
     handlers = {"left": Domain(), "right": right}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert (await running.events("right", B)).pages == []
 
 
@@ -105,7 +105,7 @@ async def test_commands_are_delivered_in_order_then_facts() -> None:
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneA", "DoneB", "Fact"]
 
 
@@ -114,7 +114,7 @@ async def test_two_commands_from_one_trigger_to_one_target_are_both_executed() -
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt", "DoneIt"]
 
 
@@ -125,7 +125,7 @@ async def test_a_failing_saga_is_called_again() -> None:
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
     assert len(saga.seen) == 3
 
@@ -136,7 +136,7 @@ async def test_an_unreachable_target_is_tried_again_and_the_saga_is_not() -> Non
     handlers = {"left": Domain(), "right": right}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
         assert (letter.source_component, letter.source_component_type) == ("s", "saga")
         assert letter.rejection_reason == "s: down"
@@ -153,12 +153,12 @@ async def test_a_saga_that_never_works_is_dead_lettered_and_can_be_replayed() ->
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters(component="s")
         assert names(letter.rejected_events) == ["DoneOne"]
         assert letter.event_processing_failed.retry_count == 3
         await running.replay(letter)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
 
 
@@ -166,7 +166,7 @@ async def test_a_skipped_letter_is_gone() -> None:
     saga = Saga({}, failures=[GRPCError(Status.INVALID_ARGUMENT, "no")])
     async with world(handlers={"left": Domain()}, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
         await running.skip(letter)
         assert await running.dead_letters() == []
@@ -188,7 +188,7 @@ async def test_a_saga_that_hangs_is_given_up_by_name() -> None:
         impatient, handlers={"left": Domain()}, sagas={"sleeper": ("left", Sleeper())}
     ) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
         assert "'sleeper' did not answer within 0.01 s" in letter.rejection_reason
 
@@ -203,7 +203,7 @@ async def test_reactions_to_one_aggregate_stay_in_order() -> None:
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         for number in range(20):
             await send(running, "left", A, f"Do{number}")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == [f"Done{n}" for n in range(20)]
 
 
@@ -215,7 +215,7 @@ async def test_a_stuck_aggregate_does_not_hold_up_the_others() -> None:
         saga.failures = [GRPCError(Status.INTERNAL, "boom")]
         await send(running, "left", A, "DoOne")
         await send(running, "left", B, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", A)) == ["DoneIt"]
         assert names(await running.events("right", B)) == ["DoneIt"]
 
@@ -230,7 +230,7 @@ async def test_a_process_manager_without_correlation_id_is_not_called() -> None:
     managers = {"m": ("flow", ["left"], manager)}
     async with world(handlers={"left": Domain()}, process_managers=managers) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
     assert manager.seen == []
 
 
@@ -243,7 +243,7 @@ async def test_a_process_gets_its_own_history_and_its_events_are_stamped() -> No
     async with world(handlers={"left": Domain()}, process_managers=managers) as running:
         await send(running, "left", A, "DoOne", correlation_id=flow)
         await send(running, "left", B, "DoTwo", correlation_id=flow)
-        await running.settle(5)
+        await running.settle(30)
         book = await running.events("flow", uuid.UUID(int=0xF))
     assert names(book) == ["Begun", "Ended", "Closed"]
     assert [page.header.sequence for page in book.pages] == [0, 1, 2]
@@ -265,7 +265,7 @@ async def test_a_process_managers_commands_come_from_its_process() -> None:
     flow = str(uuid.UUID(int=0xF))
     async with world(handlers=handlers, process_managers=managers) as running:
         await send(running, "left", A, "DoOne", correlation_id=flow)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("flow", uuid.UUID(int=0xF))) == ["Begun", "Failed"]
     notice = manager.seen[-1].trigger
     assert (notice.cover.domain, names(notice)) == ("flow", ["Notification"])
@@ -279,7 +279,7 @@ async def test_process_events_reach_projectors_and_sagas() -> None:
         projectors={"view": (["flow"], view)},
     ) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
     assert [name for _, _, name in view.events] == ["Begun"]
 
 
@@ -295,7 +295,7 @@ async def test_a_deferred_header_of_the_handler_stays(tmp_path: Path) -> None:
     handlers = {"left": left, "right": right, "other": other}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}, store=tmp_path / "w.db") as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
     assert left.notifications == []
     (told,) = other.notifications
     assert told.command.cover.root.value == B
@@ -312,10 +312,10 @@ async def test_work_is_done_after_a_restart(tmp_path: Path) -> None:
         running.runtime.reactions.stop()
         await send(running, "left", A, "DoOne")
     async with again() as running:
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
     async with again() as running:
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
 
 
@@ -325,7 +325,7 @@ async def test_a_process_manager_without_events_of_its_own_may_send_again_and_ag
     async with world(handlers={"left": Domain(), "right": Domain()}, process_managers=managers) as running:
         for _ in range(2):
             await send(running, "left", A, "DoOne", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt", "DoneIt"]
 
 
@@ -341,10 +341,10 @@ async def test_a_replayed_trigger_reaches_its_process_manager_although_later_one
     async with world(handlers={"left": Domain()}, process_managers=managers) as running:
         await send(running, "left", A, "DoOne", correlation_id=FLOW)
         await send(running, "left", A, "DoTwo", correlation_id=FLOW)
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
         await running.replay(letter)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("flow", uuid.UUID(FLOW))) == ["Ended", "Begun"]
 
 
@@ -354,7 +354,7 @@ async def test_a_command_refused_for_want_of_resources_is_rejected_at_once() -> 
     handlers = {"left": left, "right": right}
     async with world(handlers=handlers, sagas={"s": ("left", Saga({"DoneOne": to_b()}))}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         assert await running.dead_letters() == []
     assert (len(right.commands), len(left.notifications)) == (1, 1)
 
@@ -365,7 +365,7 @@ async def test_a_runaway_saga_is_given_up_by_name_and_nothing_of_it_is_sent() ->
     handlers = {"left": Domain(), "right": Domain()}
     async with world(few, handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters(component="s")
         assert letter.rejection_reason == (
             "s: Handler answered 4 commands and facts for one trigger, at most 3 are allowed"
@@ -381,7 +381,7 @@ async def test_a_process_manager_that_stores_too_much_is_given_up_by_name() -> N
         few, handlers={"left": Domain()}, process_managers={"m": ("flow", ["left"], manager)}
     ) as running:
         await send(running, "left", A, "DoOne", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters(component="m")
         assert "Handler answered 4 events for one command, at most 3 are allowed" in letter.rejection_reason
 
@@ -393,7 +393,7 @@ async def test_the_second_of_two_commands_to_one_target_can_be_replayed() -> Non
     handlers = {"left": Domain(), "right": right}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         right.refuse.clear()
         (letter,) = await running.dead_letters()
         await running.replay(letter)
@@ -408,7 +408,7 @@ async def test_letters_of_a_process_manager_without_events_are_each_replayed() -
     async with world(handlers={"left": Domain(), "right": right}, process_managers=managers) as running:
         for _ in range(2):
             await send(running, "left", A, "DoOne", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         right.refuse.clear()
         for letter in await running.dead_letters():
             await running.replay(letter)
@@ -425,7 +425,7 @@ class Clumsy:
 async def test_a_saga_that_raises_what_it_may_not_is_dead_lettered_by_name() -> None:
     async with world(handlers={"left": Domain()}, sagas={"clumsy": ("left", Clumsy())}) as running:
         await send(running, "left", A, "DoOne")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
     assert letter.rejection_reason == (
         "clumsy: Saga 'clumsy' raised ZeroDivisionError; the coordinator's log has the traceback"

@@ -325,7 +325,7 @@ async def test_what_was_answered_before_a_stop_is_carried_out_once_after_it(who:
             client = running.client("person").command_handler
             builder = client.command("person", ROOT).with_correlation_id(FLOW)
             await builder.with_command(OpenAccount(owner="alice")).execute()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 while who not in story.told or _running(running):  # noqa: ASYNC110
                     await anyio.sleep(0.005)
 
@@ -338,7 +338,7 @@ async def test_what_was_answered_before_a_stop_is_carried_out_once_after_it(who:
     story = Quarrel(**{who: answer})
     await revoked_and_stopped()
     async with EmbeddedCoordinator(story.app(), store=tmp_path / "q.db", config=FAST) as running:
-        await running.settle(5)
+        await running.settle(30)
         _, root = source_of(who)
         assert names(await running.events("angzarr.saga-failures", root)) == ["SagaCompensationFailed"]
     assert story.told.count(who) == 1

@@ -44,7 +44,7 @@ class Quarrel:
             projectors={"view": (["angzarr.saga-failures"], self.view)},
         ) as running:
             await send(running, "left", A, "DoOne", correlation_id="c-1")
-            await running.settle(5)
+            await running.settle(30)
             self.history = names(await running.events("left", A))
             self.failures = await running.events("angzarr.saga-failures", A)
             self.letters = await running.dead_letters()

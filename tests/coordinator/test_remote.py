@@ -37,9 +37,9 @@ from tests.coordinator.foreign_business import names as kinds
 from tests.coordinator.worlds import A, B, Domain, Saga, command, names, payload, request, send
 
 EAGER = CoordinatorConfig(
-    commands=CommandConfig(handler_timeout=2.0),
+    commands=CommandConfig(handler_timeout=20.0),
     reactions=ReactionConfig(
-        min_delay=0.001, max_delay=0.01, attempts=3, handler_timeout=2.0, health_interval=0.02
+        min_delay=0.001, max_delay=0.01, attempts=3, handler_timeout=20.0, health_interval=0.02
     ),
 )
 
@@ -50,7 +50,7 @@ def address(tmp_path: Path) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not condition():  # noqa: ASYNC110
             await anyio.sleep(0.005)
 
@@ -124,7 +124,7 @@ async def test_a_foreign_saga_sends_commands(address: str) -> None:
         ) as running,
     ):
         await send(running, "player", A, "DoSeat", correlation_id="c-1")
-        await running.settle(5)
+        await running.settle(30)
         book = await running.events("table", A)
         assert names(book) == ["DoneJoin"]
     assert business.seen[0].source.cover.correlation_id == "c-1"
@@ -143,7 +143,7 @@ async def test_a_foreign_process_manager_keeps_its_process(address: str) -> None
         flow = "00000000-0000-0000-0000-00000000000f"
         for root in (A, B):
             await send(running, "player", root, "DoSeat", correlation_id=flow)
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("flow", flow)) == ["Begun", "Begun"]
         assert names(await running.events("table", B)) == ["DoneJoin"]
     assert [len(seen.process_state.pages) for seen in business.seen] == [0, 1]
@@ -229,7 +229,7 @@ async def test_reactions_wait_for_a_server_that_is_away_and_go_on_when_it_is_bac
         with pytest.raises(SettleTimeout, match=r"failed: \w+Service at unix:.* cannot be reached"):
             await running.settle(0)
         async with serving(business, address):
-            await running.settle(5)
+            await running.settle(30)
             assert await running.dead_letters() == []
     wanted = {"saga": "SagaHandleRequest", "process_manager": "ProcessManagerHandleRequest"}
     more = {"projector": "EventBook", "command_handler": "ContextualCommand"}
@@ -242,7 +242,7 @@ async def test_a_server_that_stays_away_ends_in_a_dead_letter_that_names_it(addr
         handlers={"player": Domain()}, sagas={"seats": ("player", address)}, config=hasty
     ) as running:
         await send(running, "player", A, "DoSeat")
-        await running.settle(5)
+        await running.settle(30)
         (letter,) = await running.dead_letters()
     assert (letter.source_component, letter.event_processing_failed.retry_count) == ("seats", 3)
     assert "SagaService at unix:" in letter.rejection_reason
@@ -293,7 +293,7 @@ async def test_the_health_service_knows_every_domain_and_component(address: str)
             with grpc.insecure_channel(running.addresses[0]) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 answers = [
-                    stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5).status
+                    stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=30).status
                     for name in services
                 ]
             return [health_pb2.HealthCheckResponse.ServingStatus.Name(answer) for answer in answers]
@@ -314,7 +314,7 @@ async def test_a_watcher_hears_that_a_server_has_come_up(address: str) -> None:
         def watch() -> None:
             with grpc.insecure_channel(running.addresses[0]) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
-                for answer in stub.Watch(health_pb2.HealthCheckRequest(service="player"), timeout=5):
+                for answer in stub.Watch(health_pb2.HealthCheckRequest(service="player"), timeout=30):
                     heard.append(answer.status)
                     if len(heard) == 2:
                         return

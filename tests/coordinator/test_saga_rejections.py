@@ -70,7 +70,7 @@ async def names(running: EmbeddedCoordinator, domain: str = "account") -> list[s
 
 async def test_its_answer_is_delivered_and_nothing_has_failed(running: EmbeddedCoordinator) -> None:
     await running.client("account").send(OpenAccount(owner="alice"), root=ALICE)
-    await running.settle(5)
+    await running.settle(30)
     assert await names(running) == ["AccountOpened", "Deposited"]
     assert await names(running, "angzarr.saga-failures") == []
 
@@ -79,5 +79,5 @@ async def test_its_answer_is_delivered_in_a_cascade_too(running: EmbeddedCoordin
     client = running.client("account")
     with pytest.raises(Exception, match="grpc error"):
         await client.send(OpenAccount(owner="alice"), root=ALICE, sync_mode=SyncMode.CASCADE)
-    await running.settle(5)
+    await running.settle(30)
     assert await names(running) == ["AccountOpened", "Deposited"]

@@ -80,9 +80,9 @@ async def test_a_saga_is_executed_for_events_of_the_caller(running: EmbeddedCoor
     async with SagaClient.connect(running.addresses[0]) as client:
         response = await client.execute(SagaHandleRequest(source=trigger()))
         assert [book.cover.domain for book in response.commands] == ["right"]
-        await running.settle(5)
+        await running.settle(30)
         await client.execute(SagaHandleRequest(source=trigger()))
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
 
 
@@ -96,7 +96,7 @@ async def test_a_process_manager_is_called_for_events_of_the_caller_once(
         assert response.process_events[0].pages[0].header.sequence == 0
         again = await client.handle(asked)
         assert again.process_events == []
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
 
 
@@ -124,7 +124,7 @@ async def test_speculation_of_the_other_kinds_leaves_nothing(running: EmbeddedCo
         assert len(manager.commands) == 1
         projection = await client.projector(SpeculateProjectorRequest(events=trigger()))
         assert projection.projector == "view"
-    await running.settle(5)
+    await running.settle(30)
     assert (await running.events("right", B)).pages == []
 
 
@@ -165,7 +165,7 @@ async def test_an_event_stream_delivers_live_books(running: EmbeddedCoordinator)
 
         async with anyio.create_task_group() as group:
             group.start_soon(listen)
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 while not running.runtime.event_stream._streams._listeners:
                     await anyio.lowlevel.checkpoint()
             await send(running, "left", A, "DoOne", correlation_id="c-1")
@@ -229,7 +229,7 @@ async def test_a_business_server_in_another_process_is_reached(tmp_path: Path) -
             with pytest.raises(ClientGRPCError) as caught:
                 await account.send(Deposit(amount=0), root=A)
             assert caught.value.code == "VALUE_NOT_POSITIVE"
-            await running.settle(5)
+            await running.settle(30)
             assert len((await running.events("account", A)).pages) == 2
 
 

@@ -17,7 +17,7 @@ async def test_pages_are_confirmed_when_the_request_has_succeeded() -> None:
     async with world(handlers={"left": Domain()}) as running:
         response = await send(running, "left", A, "DoOne", cascade_id="x-1")
         assert (response.events.pages[0].no_commit, response.events.pages[0].cascade_id) == (True, "x-1")
-        await running.settle(5)
+        await running.settle(30)
         book = await running.events("left", A)
         assert names(book) == ["DoneOne", "Confirmation"]
         assert book.pages[0].no_commit is False
@@ -28,7 +28,7 @@ async def test_the_reactions_belong_to_the_cascade() -> None:
     handlers = {"left": Domain(), "right": Domain()}
     async with world(handlers=handlers, sagas={"s": ("left", saga)}) as running:
         await send(running, "left", A, "DoOne", cascade_id="x-1")
-        await running.settle(5)
+        await running.settle(30)
         assert names(await running.events("left", A)) == ["DoneOne", "Confirmation"]
         assert names(await running.events("right", B)) == ["DoneIt", "Confirmation"]
 
@@ -40,7 +40,7 @@ async def test_a_failing_cascade_is_revoked_everywhere() -> None:
     async with world(handlers={"left": Domain(), "right": right}, sagas={"s": ("left", saga)}) as running:
         with pytest.raises(GRPCError, match="no"):
             await send(running, "left", A, "DoOne", cascade_id="x-1", sync_mode=SyncMode.CASCADE)
-        await running.settle(5)
+        await running.settle(30)
         book = await running.events("left", A)
         assert names(book) == ["NoOp", "Revocation"]
         assert unpack(book.pages[0].event, NoOp).reason == "revoked"
@@ -60,7 +60,7 @@ async def test_others_see_no_op_pages_and_projectors_wait() -> None:
         assert names(left.commands[-1].events) == ["DoneOne", "DoneTwo"]
         assert names(await running.events("left", A)) == ["NoOp", "DoneTwo", "NoOp"]
         await running.runtime.following.two_phase.request_done("x-1")
-        await running.settle(5)
+        await running.settle(30)
         assert [name for _, _, name in view.events] == ["DoneOne", "DoneTwo", "DoneMine", "Confirmation"]
 
 

@@ -36,7 +36,7 @@ from angzarr.messages import (
 )
 
 FAST = CoordinatorConfig(
-    reactions=ReactionConfig(min_delay=0.001, max_delay=0.002, attempts=3, handler_timeout=2.0)
+    reactions=ReactionConfig(min_delay=0.001, max_delay=0.002, attempts=3, handler_timeout=20.0)
 )
 SHALLOW = CoordinatorConfig(commands=CommandConfig(cascade_depth=4), reactions=FAST.reactions)
 

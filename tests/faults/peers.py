@@ -209,7 +209,7 @@ async def unharmed() -> AsyncIterator[None]:
     assert me is not None
     cancelling, tasks, sockets = me.cancelling(), asyncio.all_tasks(), open_sockets()
     yield
-    for _ in range(50):
+    for _ in range(1000):
         if asyncio.all_tasks() <= tasks and open_sockets() <= sockets:
             break
         await asyncio.sleep(0.01)

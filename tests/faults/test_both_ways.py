@@ -33,6 +33,6 @@ async def answering_each_message(peer: Peer) -> None:
 
 async def test_queries_above_the_window_and_books_travel_at_the_same_time() -> None:
     queries = [Query(cover=Cover(domain="d" * 50_000)) for _ in range(40)]
-    async with client_of(answering_each_message) as client, asyncio.timeout(20):
+    async with client_of(answering_each_message) as client, asyncio.timeout(60):
         books = [book async for book in client.query.synchronize(queries)]
     assert books == [BOOK] * 40

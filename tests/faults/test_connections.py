@@ -142,7 +142,7 @@ async def test_a_half_open_connection_is_found_by_keepalive() -> None:
         assert await client.get_event_book(Query()) == BOOK
         proxy.dropping = True
         with pytest.raises(TransportError) as raised:
-            await client.get_event_book(Query(), timeout=5)
+            await client.get_event_book(Query(), timeout=30)
         assert "keepalive" in raised.value.details["cause"]
         proxy.dropping = False
         assert await client.get_event_book(Query()) == BOOK
@@ -155,7 +155,7 @@ async def test_calls_without_timeout_end_on_a_half_open_connection_without_keepa
         scripted(answering) as target,
         Proxy(target).running() as proxy,
         DomainClient.connect(proxy.endpoint, ONCE, config=config) as client,
-        asyncio.timeout(5),
+        asyncio.timeout(30),
     ):
         await command(client)
         proxy.dropping = True
@@ -167,7 +167,7 @@ async def test_calls_without_timeout_end_on_a_half_open_connection_without_keepa
 
 
 async def test_an_idle_connection_is_probed_again_and_again() -> None:
-    config = ChannelConfig(keepalive_time=0.02, keepalive_timeout=1)
+    config = ChannelConfig(keepalive_time=0.02, keepalive_timeout=30)
     pings, enough = 0, asyncio.Event()
 
     async def count(peer: Peer) -> None:
@@ -178,7 +178,7 @@ async def test_an_idle_connection_is_probed_again_and_again() -> None:
                 enough.set()
             await peer.flush()
 
-    async with client_of(count, config=config), asyncio.timeout(5):
+    async with client_of(count, config=config), asyncio.timeout(30):
         await enough.wait()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import anyio
 import h2.errors
 import h2.events
 import pytest
@@ -27,7 +26,7 @@ async def test_a_slow_server_runs_into_the_deadline() -> None:
             await client.get_event_book(Query(), timeout=0.1)
         assert raised.value.grpc_code is Status.DEADLINE_EXCEEDED
         assert not isinstance(raised.value, OutcomeUnknownError)
-        assert 0.1 <= asyncio.get_running_loop().time() - started < 5
+        assert 0.1 <= asyncio.get_running_loop().time() - started < 30
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
@@ -36,7 +35,7 @@ async def test_a_slow_server_runs_into_the_deadline() -> None:
 async def test_a_deadline_leaves_a_commands_outcome_unknown() -> None:
     async with client_of(silent) as client:
         with pytest.raises(OutcomeUnknownError) as raised:
-            await command(client, timeout=0.05)
+            await command(client, timeout=0.5)
         assert raised.value.grpc_code is Status.DEADLINE_EXCEEDED
 
 
@@ -50,9 +49,9 @@ async def test_a_deadline_travels_as_grpc_timeout() -> None:
         await peer.until_closed()
 
     async with client_of(look) as client:
-        await client.get_event_book(Query(), timeout=5)
+        await client.get_event_book(Query(), timeout=50)
     assert seen[0].endswith("m")
-    assert 4000 < int(seen[0][:-1]) <= 5000
+    assert 20_000 < int(seen[0][:-1]) <= 50_000
 
 
 async def test_a_deadline_covers_all_attempts() -> None:
@@ -61,22 +60,25 @@ async def test_a_deadline_covers_all_attempts() -> None:
         started = asyncio.get_running_loop().time()
         with pytest.raises(ClientError):
             await client.get_event_book(Query(), timeout=0.3)
-        assert asyncio.get_running_loop().time() - started < 5
+        assert asyncio.get_running_loop().time() - started < 30
 
 
 async def test_the_callers_cancellation_resets_the_stream() -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def watch(peer: Peer) -> None:
         stream = await peer.request()
+        begun.set()
         while data := await peer.reader.read(65536):
             for event in peer.h2.receive_data(data):
                 if isinstance(event, h2.events.StreamReset) and event.stream_id == stream:
                     ended.set()
 
     async with client_of(watch) as client:
-        with anyio.move_on_after(0.05) as scope:
-            await client.get_event_book(Query())
-        assert scope.cancelled_caught
-        async with asyncio.timeout(2):
+        call = asyncio.create_task(client.get_event_book(Query()))
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(30):
             await ended.wait()

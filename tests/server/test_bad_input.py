@@ -88,7 +88,7 @@ async def served(*routers: Any) -> AsyncIterator[Channel]:
 
 async def refusal(channel: Channel, service: Service, method: str, message: Any) -> GRPCError:
     with pytest.raises(GRPCError) as caught:
-        await getattr(ChannelStub(channel, service), method)(message, timeout=5)
+        await getattr(ChannelStub(channel, service), method)(message, timeout=30)
     return caught.value
 
 
@@ -285,7 +285,7 @@ async def test_a_handler_that_returns_the_wrong_thing_is_named_with_what_it_retu
 async def test_what_a_projector_returns_besides_messages_does_not_matter() -> None:
     async with served(*broken(lambda: {"amount": 7})) as channel:
         stub = ChannelStub(channel, services.PROJECTOR)
-        assert (await stub.handle(book(Deposited(amount=1)), timeout=5)).projector == "v"
+        assert (await stub.handle(book(Deposited(amount=1)), timeout=30)).projector == "v"
 
 
 async def test_a_handler_that_exits_leaves_the_server_serving() -> None:

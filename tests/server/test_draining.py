@@ -18,7 +18,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 
 
 @asynccontextmanager
-async def draining(server: GrpcServer, grace: float = 10.0) -> AsyncIterator[asyncio.Task[None]]:
+async def draining(server: GrpcServer, grace: float = 60.0) -> AsyncIterator[asyncio.Task[None]]:
     """A drain under way, new connections no longer accepted; waited for at the end."""
     task = asyncio.create_task(server.drain(grace))
     await until(lambda: not server.addresses)
@@ -106,19 +106,19 @@ async def test_an_idle_connection_is_told_goodbye_at_once() -> None:
 
 
 async def test_a_call_that_crosses_the_goodbye_is_refused_as_not_executed() -> None:
-    async with serving(Bytes(), linger=30.0) as (server, port):
+    async with serving(Bytes(), linger=90.0) as (server, port):
         async with await Peer.connect(port) as peer:
             await peer.answer(peer.request(ECHO, b"x"))
-            drain = asyncio.create_task(server.drain(30.0))
+            drain = asyncio.create_task(server.drain(90.0))
             await peer.goaway()
             assert await peer.answer(peer.request(ECHO, b"late")) == {"reset": "7"}
         await drain
 
 
 async def test_the_server_ends_when_its_clients_have_hung_up() -> None:
-    async with serving(Bytes(), linger=30.0) as (server, port):
+    async with serving(Bytes(), linger=90.0) as (server, port):
         async with await Peer.connect(port) as peer:
-            drain = asyncio.create_task(server.drain(30.0))
+            drain = asyncio.create_task(server.drain(90.0))
             await peer.goaway()
         await drain
         assert server.connections == 0
@@ -127,8 +127,8 @@ async def test_the_server_ends_when_its_clients_have_hung_up() -> None:
 async def test_a_client_that_does_not_hang_up_is_hung_up_on() -> None:
     async with serving(Bytes(), linger=0.01) as (server, port), await Peer.connect(port) as peer:
         start = loop_time()
-        await server.drain(10.0)
-        assert elapsed_since(start) < 5
+        await server.drain(60.0)
+        assert elapsed_since(start) < 30
         assert await peer.closed()
 
 
@@ -169,7 +169,7 @@ async def test_a_client_that_sends_its_request_too_slowly_does_not_hold_the_serv
         await until(lambda: server.calls_in_flight > 0)
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 5
+        assert elapsed_since(start) < 30
 
 
 async def test_a_client_that_does_not_read_its_answer_does_not_hold_the_server() -> None:
@@ -178,7 +178,7 @@ async def test_a_client_that_does_not_read_its_answer_does_not_hold_the_server()
         await until(lambda: server.calls_in_flight > 0)
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 5
+        assert elapsed_since(start) < 30
 
 
 async def test_a_handler_that_ignores_its_cancellation_does_not_hold_the_server() -> None:
@@ -200,7 +200,7 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_hold_the_server(
         await started.wait()
         start = loop_time()
         await server.drain(0.05)
-        assert elapsed_since(start) < 5
+        assert elapsed_since(start) < 30
         release.set()
 
 
@@ -224,7 +224,7 @@ async def test_a_handler_that_cleans_up_is_waited_for_within_the_grace_period() 
         async with await Peer.connect(port) as peer:
             peer.request("/test.Tidy/Up", b"")
             await started.wait()
-        await server.drain(5.0)
+        await server.drain(60.0)
         assert cleaned.is_set()
 
 
@@ -258,7 +258,7 @@ async def test_64_callers_are_each_answered_or_refused_and_none_hangs() -> None:
             callers.create_task(caller(port, event))
         for event in events:
             await event.wait()
-        await server.drain(10.0)
+        await server.drain(60.0)
     assert set(outcomes) <= {"0", "7", "closed"}
     assert outcomes.count("0") >= 64
 
@@ -285,12 +285,12 @@ async def test_a_watch_of_health_does_not_hold_the_server_and_is_ended() -> None
             watch = peer.request(WATCH, b"")
             await peer.read(lambda event: type(event).__name__ == "DataReceived")
             start = loop_time()
-            async with draining(server, grace=20.0):
+            async with draining(server, grace=60.0):
                 assert (await peer.answer(watch))["grpc-status"] == "14"
                 await peer.goaway()
                 peer.h2.close_connection()
                 await peer.__aexit__(None, None, None)
-            assert elapsed_since(start) < 5
+            assert elapsed_since(start) < 30
 
 
 async def test_draining_twice_waits_for_the_first_time() -> None:
@@ -312,7 +312,7 @@ async def test_a_drain_can_be_hurried() -> None:
         async with draining(server, grace=60.0):
             server.abort()
             assert (await peer.answer(stream)).get("grpc-status", "closed") in ("14", "closed")
-        assert elapsed_since(start) < 5
+        assert elapsed_since(start) < 30
 
 
 async def test_a_cancelled_block_stops_the_server_without_waiting_for_calls(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ async def test_a_cancelled_block_stops_the_server_without_waiting_for_calls(tmp_
     listening = asyncio.Event()
 
     async def run() -> None:
-        async with server_of(service) as server:
+        async with server_of(service, grace=60.0) as server:
             await server.listen(f"unix:{tmp_path}/a.sock")
             listening.set()
             await asyncio.Event().wait()
@@ -335,5 +335,5 @@ async def test_a_cancelled_block_stops_the_server_without_waiting_for_calls(tmp_
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert elapsed_since(start) < 4
+        assert elapsed_since(start) < 30
     assert not (tmp_path / "a.sock").exists()

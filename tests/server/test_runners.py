@@ -51,7 +51,7 @@ class Process:
         self._process.send_signal(number)
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self._process.wait()
 
 
@@ -69,7 +69,7 @@ async def process(kind: str, **environment: str) -> AsyncIterator[tuple[Process,
     )
     running = Process(started)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             yield running, await running.wait_for("server_started")
     finally:
         if started.returncode is None:
@@ -238,7 +238,7 @@ async def test_64_callers_of_a_process_that_is_stopped_are_answered_or_refused_a
 
     async with process("router", ANGZARR_BIND_ADDRESS="127.0.0.1:0") as (server, started):
         busy = asyncio.Barrier(65)
-        async with asyncio.timeout(20), asyncio.TaskGroup() as callers:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as callers:
             for _ in range(64):
                 callers.create_task(caller(started["address"], busy))
             await busy.wait()

@@ -32,7 +32,7 @@ class Gate:
             @handles(OpenAccount)
             def wait(self, command: OpenAccount) -> AccountOpened:
                 gate.entered += 1
-                gate.open.wait(20)
+                gate.open.wait(120)
                 return AccountOpened()
 
             @handles(Deposit)
@@ -51,8 +51,8 @@ def gate() -> Iterator[Gate]:
 async def test_a_deadline_is_kept(gate: Gate) -> None:
     async with GrpcServer([gate.router()], options=ServerOptions(linger=0.05)) as server:
         port = int((await server.listen("127.0.0.1:0")).rpartition(":")[2])
-        async with await Peer.connect(port) as peer, asyncio.timeout(5):
-            stream = peer.request(HANDLE, encode(request(OpenAccount())), headers={"grpc-timeout": "400m"})
+        async with await Peer.connect(port) as peer, asyncio.timeout(30):
+            stream = peer.request(HANDLE, encode(request(OpenAccount())), headers={"grpc-timeout": "1500m"})
             assert (await peer.answer(stream))["grpc-status"] == "4"
             assert gate.entered == 1
 
@@ -61,7 +61,7 @@ async def test_other_calls_are_answered_and_the_server_ends(gate: Gate) -> None:
     loop = asyncio.get_running_loop()
     async with GrpcServer([gate.router()], options=ServerOptions(linger=0.05)) as server:
         port = int((await server.listen("127.0.0.1:0")).rpartition(":")[2])
-        async with await Peer.connect(port) as peer, asyncio.timeout(10):
+        async with await Peer.connect(port) as peer, asyncio.timeout(30):
             stuck = [peer.request(HANDLE, encode(request(OpenAccount()))) for _ in range(64)]
             await until(lambda: gate.entered == 40)
             fine = peer.request(HANDLE, encode(request(Deposit())))
@@ -70,5 +70,5 @@ async def test_other_calls_are_answered_and_the_server_ends(gate: Gate) -> None:
             drain = asyncio.create_task(server.drain(0.2))
             assert {(await peer.answer(stream))["grpc-status"] for stream in stuck} == {"14"}
             await drain
-            assert loop.time() - start < 5
+            assert loop.time() - start < 30
     assert gate.entered == 40

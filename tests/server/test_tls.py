@@ -122,7 +122,7 @@ async def test_a_client_that_never_shakes_hands_does_not_hold_the_server() -> No
         _, writer = await asyncio.open_connection(host, int(port))
         start = asyncio.get_running_loop().time()
         await server.drain(0.2)
-        assert asyncio.get_running_loop().time() - start < 5
+        assert asyncio.get_running_loop().time() - start < 30
         writer.close()
 
 

@@ -31,7 +31,7 @@ def in_uvloop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 async def opened(channel: Channel) -> AccountOpened:
     stub = ChannelStub(channel, services.COMMAND_HANDLER)
-    response = await stub.handle(request(OpenAccount(owner="alice")), timeout=5)
+    response = await stub.handle(request(OpenAccount(owner="alice")), timeout=30)
     await channel.aclose()
     return unpack(response.events.pages[0].event, AccountOpened)
 

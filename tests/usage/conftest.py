@@ -1,7 +1,6 @@
 """The application of the README, as its reader would have it: protos compiled, code copied from the page."""
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.client.servers import free_port
 
 README = Path(__file__).parents[2] / "README.md"
 PROTO = """
@@ -56,7 +57,4 @@ def players(project: Path) -> Iterator[ModuleType]:
 @pytest.fixture
 def unused_port() -> int:
     """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
