@@ -35,7 +35,7 @@ from angzarr.client.liveness import Liveness
 from angzarr.client.streams import CallStream
 from angzarr.client.writing import ClientConnection
 from angzarr.http2.lean_client import LeanClient
-from angzarr.http2.stock_client import StockClient
+from angzarr.http2.stock import StockClient
 from angzarr.log import get_logger
 
 _WINDOWS = Configuration().__for_client__()

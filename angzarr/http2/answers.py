@@ -1,19 +1,13 @@
 """The frames of a successful unary answer: the same bytes every time, but for the message and the stream's number."""
 
-import struct
+from angzarr.http2 import frames
+from angzarr.http2.frames import frame
+from angzarr.http2.headers import Prepared
 
-from angzarr.http2.light import RememberingEncoder
-
-_HEAD = struct.Struct(">HBBBI")
-_DATA, _HEADERS = 0, 1
-_END_STREAM, _END_HEADERS = 1, 4
-_OPENING, _OK = (
-    RememberingEncoder().encode(headers)
-    for headers in (
-        [(b":status", b"200"), (b"content-type", b"application/grpc+proto")],
-        [(b"grpc-status", b"0")],
-    )
-)
+OPENING = Prepared([(":status", "200"), ("content-type", "application/grpc+proto")])
+"""The headers of an answer that has nothing to add."""
+PLAIN_OK = Prepared([("grpc-status", "0")])
+"""The trailers of success."""
 
 
 def answer_frames(stream_id: int, message: bytes, largest: int) -> bytes:
@@ -24,18 +18,13 @@ def answer_frames(stream_id: int, message: bytes, largest: int) -> bytes:
         message: with its gRPC prefix.
         largest: bytes of the largest frame the client takes.
     """
-    frames = [_frame(_HEADERS, _END_HEADERS, stream_id, _OPENING)]
+    parts = [frame(frames.HEADERS, frames.END_HEADERS, stream_id, OPENING.block)]
     if len(message) <= largest:
-        frames.append(_frame(_DATA, 0, stream_id, message))
+        parts.append(frame(frames.DATA, 0, stream_id, message))
     else:
-        frames.extend(
-            _frame(_DATA, 0, stream_id, message[start : start + largest])
+        parts.extend(
+            frame(frames.DATA, 0, stream_id, message[start : start + largest])
             for start in range(0, len(message), largest)
         )
-    frames.append(_frame(_HEADERS, _END_HEADERS | _END_STREAM, stream_id, _OK))
-    return b"".join(frames)
-
-
-def _frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
-    size = len(payload)
-    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+    parts.append(frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream_id, PLAIN_OK.block))
+    return b"".join(parts)

@@ -1,5 +1,6 @@
 """HTTP/2's frames: their numbers, and what can be wrong with them."""
 
+import struct
 from typing import Any, TypeVar
 
 from h2.errors import ErrorCodes
@@ -10,6 +11,8 @@ from angzarr.http2.headers import Pairs
 
 E = TypeVar("E", bound=Event)
 
+HEAD = struct.Struct(">IBI")
+"""A frame's size and kind in one number, flags, stream."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
@@ -35,6 +38,11 @@ class TooLargeHeaders(ProtocolError):
     """A header block is larger than agreed."""
 
     error_code = ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    """A frame as it is sent."""
+    return HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def event(cls: type[E], **fields: Any) -> E:

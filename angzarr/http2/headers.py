@@ -6,17 +6,34 @@ mean equal headers, and those are kept too.
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 import hpack
 from hpack.table import HeaderTable
 
 Pairs = list[tuple[str, str]]
 
-_REPEATED = frozenset({":method", ":scheme", ":path", ":authority", "te", "content-type", "user-agent"})
-_STATIC = {(":method", "POST"): b"\x83", (":scheme", "http"): b"\x86", (":scheme", "https"): b"\x87"}
-_STATIC_NAMES = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
-_SECRET = frozenset({"authorization", "cookie"})
+_REPEATED = frozenset(
+    (
+        ":method",
+        ":scheme",
+        ":path",
+        ":authority",
+        ":status",
+        "te",
+        "content-type",
+        "user-agent",
+        "grpc-status",
+    )
+)
+_STATIC = {
+    (b":method", b"POST"): b"\x83",
+    (b":scheme", b"http"): b"\x86",
+    (b":scheme", b"https"): b"\x87",
+    (b":status", b"200"): b"\x88",
+}
+_STATIC_NAMES = {b":authority": 1, b":path": 4, b":status": 8, b"content-type": 31, b"user-agent": 58}
+_SECRET = frozenset((b"authorization", b"cookie"))
 _KEPT = 256
 _LONGEST_KEPT = 512
 
@@ -28,7 +45,7 @@ class Prepared(Pairs):
 
     def __init__(self, headers: Pairs) -> None:
         super().__init__(headers)
-        self.block: bytes = b"".join([_STATIC.get(header) or _literal(*header) for header in headers])
+        self.block: bytes = b"".join([literal(name.encode(), value.encode()) for name, value in headers])
 
     def plus(self, more: "Prepared") -> "Prepared":
         """These headers and others."""
@@ -53,21 +70,24 @@ class LiteralEncoder:
         return b"".join([kept.get(header) or self._encode(header) for header in headers])
 
     def _encode(self, header: tuple[str, str]) -> bytes:
-        encoded = _STATIC.get(header) or _literal(*header)
+        encoded = literal(header[0].encode(), header[1].encode())
         if header[0] in _REPEATED and len(self._kept) < _KEPT:
             self._kept[header] = encoded
         return encoded
 
 
-def _literal(name: str, value: str) -> bytes:
+def literal(name: bytes, value: bytes) -> bytes:
+    """A header by the static table alone, never added to the dynamic one."""
+    indexed = _STATIC.get((name, value))
+    if indexed is not None:
+        return indexed
     kind = 0x10 if name in _SECRET else 0x00
     index = _STATIC_NAMES.get(name)
     start = bytes((kind,)) + _text(name) if index is None else _integer(index, 4, kind)
     return start + _text(value)
 
 
-def _text(text: str) -> bytes:
-    raw = text.encode()
+def _text(raw: bytes) -> bytes:
     return _integer(len(raw), 7, 0) + raw
 
 
@@ -84,10 +104,10 @@ def _integer(value: int, bits: int, flags: int) -> bytes:
     return bytes(encoded)
 
 
-class _Table(HeaderTable):
+class CountingTable(HeaderTable):
     """A dynamic table that says when it may have changed."""
 
-    changes = 0
+    changes: int = 0
 
     def add(self, name: bytes, value: bytes) -> None:
         self.changes += 1
@@ -112,7 +132,7 @@ class HeaderDecoder(hpack.Decoder):
 
     def __init__(self, max_header_list_size: int) -> None:
         super().__init__(max_header_list_size)
-        self.header_table: Any = _Table()
+        self.header_table: CountingTable = CountingTable()
         self._kept: dict[bytes, Pairs] = {}
         self._kept_at = 0
 

@@ -10,30 +10,17 @@ gRPC's own prefixes are.
 
 from typing import Any
 
-from h2.exceptions import (
-    FlowControlError,
-    FrameTooLargeError,
-    NoAvailableStreamIDError,
-    StreamClosedError,
-    TooManyStreamsError,
-)
+from h2.events import Event, ResponseReceived, TrailersReceived
+from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
 from angzarr.http2 import frames
-from angzarr.http2.headers import LiteralEncoder, Prepared
+from angzarr.http2.headers import Pairs, Prepared
+from angzarr.http2.lean import LeanConnection
 from angzarr.http2.patience import SENT
-from angzarr.http2.receiving import Receiver, Stream
-
-_STRAGGLERS = 3
-"""Frames that may be on their way when a stream is broken off here."""
+from angzarr.http2.receiving import Stream
 
 
-class _Open:
-    """What grpclib's own streams look at before they reset themselves."""
-
-    state = None
-
-
-class LeanClient(Receiver):
+class LeanClient(LeanConnection):
     """A client's end of an HTTP/2 connection; it does no input or output itself.
 
     Args:
@@ -42,9 +29,8 @@ class LeanClient(Receiver):
     """
 
     def __init__(self, window: int, before_settings: int) -> None:
-        super().__init__(window, before_settings)
-        self._encoder = LiteralEncoder()
-        self.state_machine: _Open = _Open()
+        super().__init__(window)
+        self.max_concurrent_streams: int = before_settings
 
     def let_open(self, streams: int) -> None:
         """Set how many streams may be open at once, as if the server had said so."""
@@ -53,16 +39,7 @@ class LeanClient(Receiver):
     def initiate_connection(self) -> None:
         """Send the preface, our settings, and room for answers on the connection."""
         self._out += frames.PREFACE
-        settings = (
-            (frames.ENABLE_PUSH, 0),
-            (frames.INITIAL_WINDOW_SIZE, self._window),
-            (frames.MAX_HEADER_LIST_SIZE, frames.OUR_MAX_HEADERS),
-        )
-        self._frame(
-            frames.SETTINGS, 0, 0, b"".join(key.to_bytes(2) + value.to_bytes(4) for key, value in settings)
-        )
-        if self._window > frames.FIRST_WINDOW:
-            self._frame(frames.WINDOW_UPDATE, 0, 0, (self._window - frames.FIRST_WINDOW).to_bytes(4))
+        self._announce((frames.ENABLE_PUSH, 0))
 
     def get_next_available_stream_id(self) -> int:
         """The id of the next stream.
@@ -82,22 +59,10 @@ class LeanClient(Receiver):
         """
         if len(self.streams) >= self.max_concurrent_streams:
             raise TooManyStreamsError(f"{len(self.streams)} streams are open, the server takes no more")
-        block = self._encoder.encode(headers)
-        if self._forget_table:
-            self._forget_table = False
-            block = b"\x20" + block
         self._next_stream = stream_id + 2
         stream = self.streams[stream_id] = Stream(self._their_window, self._window)
         stream.ended_here = end_stream
-        flags = frames.END_STREAM if end_stream else 0
-        size = self.max_outbound_frame_size
-        if len(block) <= size:
-            self._frame(frames.HEADERS, flags | frames.END_HEADERS, stream_id, block)
-            return
-        self._frame(frames.HEADERS, flags, stream_id, block[:size])
-        for start in range(size, len(block), size):
-            last = frames.END_HEADERS if start + size >= len(block) else 0
-            self._frame(frames.CONTINUATION, last, stream_id, block[start : start + size])
+        self._send_header_block(stream_id, headers, end_stream)
 
     def send_request(self, headers: Prepared, message: bytes) -> int | None:
         """Open a stream and send all of a request that has one message.
@@ -128,65 +93,27 @@ class LeanClient(Receiver):
         self._frame(frames.DATA, frames.END_STREAM, stream_id, message)
         return stream_id
 
-    def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
-        """Send data.
+    def _require_headers_of(self, stream_id: int) -> None:
+        self._require_used(stream_id)
 
-        Raises:
-            StreamClosedError: the stream has ended.
-            FlowControlError: it is more than the window.
-            FrameTooLargeError: it is more than a frame.
-        """
-        stream = self._sendable(stream_id)
-        size = len(data)
-        if size > min(self._send_window, stream.send_window):
-            raise FlowControlError(f"{size} bytes do not fit into the window")
-        if size > self.max_outbound_frame_size:
-            raise FrameTooLargeError(f"{size} bytes do not fit into a frame")
-        self._send_window -= size
-        stream.send_window -= size
-        self._patience.earn(SENT)
-        self._frame(frames.DATA, frames.END_STREAM if end_stream else 0, stream_id, data)
-        if end_stream:
-            self._end_here(stream_id, stream)
-
-    def end_stream(self, stream_id: int) -> None:
-        """Say that nothing more is sent.
-
-        Raises:
-            StreamClosedError: the stream has ended.
-        """
-        self.send_data(stream_id, b"", end_stream=True)
-
-    def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
-        """Break a stream off.
-
-        Raises:
-            StreamClosedError: the stream has ended.
-        """
-        if self.streams.pop(stream_id, None) is None:
-            raise StreamClosedError(stream_id)
-        self._patience.earn(_STRAGGLERS)
-        self._frame(frames.RST_STREAM, 0, stream_id, int(error_code).to_bytes(4))
-
-    def ping(self, data: bytes) -> None:
-        """Ask for a sign of life, with 8 bytes that come back."""
-        self._frame(frames.PING, 0, 0, data)
-
-    def local_flow_control_window(self, stream_id: int) -> int:
-        """How many bytes may be sent on a stream now.
-
-        Raises:
-            StreamClosedError: the stream has ended.
-        """
-        return min(self._send_window, self._sendable(stream_id).send_window)
-
-    def _sendable(self, stream_id: int) -> Stream:
+    def _headers_came(self, stream_id: int, headers: Pairs, ends: bool, events: list[Event]) -> None:
         stream = self.streams.get(stream_id)
-        if stream is None or stream.ended_here:
-            raise StreamClosedError(stream_id)
-        return stream
-
-    def _end_here(self, stream_id: int, stream: Stream) -> None:
-        stream.ended_here = True
+        if stream is None:
+            self._patience.spend()
+            return
         if stream.ended_there:
-            del self.streams[stream_id]
+            raise ProtocolError("headers after the end")
+        if stream.received:
+            if not ends:
+                raise ProtocolError("trailers that do not end the stream")
+            events.append(frames.event(TrailersReceived, stream_id=stream_id, headers=headers))
+        elif frames.is_informational(headers):
+            if ends:
+                raise ProtocolError("an informational answer that ends the stream")
+            self._patience.spend()
+            return
+        else:
+            stream.received = True
+            events.append(frames.event(ResponseReceived, stream_id=stream_id, headers=headers))
+        if ends:
+            self._end_there(stream_id, stream, events)

@@ -1,4 +1,4 @@
-"""HTTP/2 header compression that remembers: h2 and hpack as they are, less the work they repeat for every call.
+"""Header compression that remembers, for h2: h2 and hpack as they are, less the work they repeat for every call.
 
 gRPC calls of one connection carry nearly the same headers each time. `lighten` gives an h2 connection
 
@@ -14,7 +14,8 @@ from typing import Any
 
 from h2.connection import H2Connection
 from hpack import Decoder, Encoder, HeaderTuple
-from hpack.table import HeaderTable
+
+from angzarr.http2.headers import CountingTable, literal
 
 _LONGEST_BLOCK = 1024
 _MOST_BLOCKS = 64
@@ -49,31 +50,12 @@ def lighten(connection: H2Connection) -> None:
     connection.encoder, connection.decoder = encoder, decoder
 
 
-class _CountingTable(HeaderTable):
-    """A header table that counts its changes."""
-
-    changes: int = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changes += 1
-        super().add(name, value)
-
-    @property
-    def maxsize(self) -> int:
-        return self._maxsize
-
-    @maxsize.setter
-    def maxsize(self, newmax: int) -> None:
-        self.changes += 1
-        HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
-
-
 class RememberingDecoder(Decoder):
     """Decodes a block that it has seen since the table last changed by looking it up."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.header_table: _CountingTable = _CountingTable()
+        self.header_table: CountingTable = CountingTable()
         self._blocks: dict[tuple[bytes, bool, int], list[HeaderTuple]] = {}
         self._changes = 0
 
@@ -118,18 +100,7 @@ class RememberingEncoder(Encoder):
         )
         if name not in _OURS or sensitive:
             return self.add((name, value), sensitive, huffman)
-        encoded = _stateless(name, value)
+        encoded = literal(name, value)
         if len(_fields) < _MOST_FIELDS:
             _fields[name, value] = encoded
         return encoded
-
-
-def _stateless(name: bytes, value: bytes) -> bytes:
-    """A field by the static table alone, never added to the dynamic one."""
-    encoder = Encoder()
-    index, _, perfect = encoder.header_table.search(name, value) or (0, b"", None)
-    if perfect is not None:
-        return encoder._encode_indexed(index)
-    if index:
-        return encoder._encode_indexed_literal(index, value, b"\x00", huffman=False)
-    return encoder._encode_literal(name, value, b"\x00", huffman=False)

@@ -1,6 +1,6 @@
 """The receiving half of our HTTP/2 connection: frames in, h2's events out."""
 
-import struct
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import hpack
@@ -11,24 +11,19 @@ from h2.events import (
     Event,
     PingAckReceived,
     RemoteSettingsChanged,
-    ResponseReceived,
     SettingsAcknowledged,
     StreamEnded,
     StreamReset,
-    TrailersReceived,
     WindowUpdated,
 )
 from h2.exceptions import FlowControlError, FrameTooLargeError, ProtocolError
 
 from angzarr.http2 import frames
-from angzarr.http2.headers import HeaderDecoder
+from angzarr.http2.headers import HeaderDecoder, Pairs
 from angzarr.http2.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-_HEAD = struct.Struct(">IBI")
 
 
 class Stream:
@@ -40,22 +35,21 @@ class Stream:
         self.send_window: int = send_window
         self.receive_window: int = receive_window
         self.unreturned: int = 0
-        self.received: int = 0
+        self.received: bool = False
         self.ended_here: bool = False
         self.ended_there: bool = False
 
     closed = False
 
 
-class Receiver:
-    """What a connection knows of the server, and how it takes the server's frames.
+class Receiver(ABC):
+    """What a connection knows of its peer, and how it takes the peer's frames.
 
     Args:
-        window: bytes the server may send ahead, on each stream and on the connection.
-        before_settings: how many streams to open at once before the server has said how many it takes.
+        window: bytes the peer may send ahead, on each stream and on the connection.
     """
 
-    def __init__(self, window: int, before_settings: int) -> None:
+    def __init__(self, window: int) -> None:
         self._window = window
         self._decoder = HeaderDecoder(frames.OUR_MAX_HEADERS)
         self._out = bytearray()
@@ -71,7 +65,7 @@ class Receiver:
         self._forget_table = False
         self._patience = Patience()
         self.max_outbound_frame_size: int = frames.OUR_MAX_FRAME
-        self.max_concurrent_streams: int = before_settings
+        self.max_concurrent_streams: int = 0
         self.streams: dict[int, Stream] = {}
         self._handlers: dict[int, Callable[[int, int, bytes, list[Event]], None]] = {
             frames.DATA: self._data,
@@ -93,7 +87,7 @@ class Receiver:
             What it means, in order.
 
         Raises:
-            ProtocolError: the server breaks the protocol; a GOAWAY that says how is to be written.
+            ProtocolError: the peer breaks the protocol; a GOAWAY that says how is to be written.
         """
         events: list[Event] = []
         if self._in:
@@ -101,7 +95,7 @@ class Receiver:
         start, end = 0, len(data)
         try:
             while end - start >= 9:
-                size_and_kind, flags, stream_id = _HEAD.unpack_from(data, start)
+                size_and_kind, flags, stream_id = frames.HEAD.unpack_from(data, start)
                 size, kind = size_and_kind >> 8, size_and_kind & 0xFF
                 if size > frames.OUR_MAX_FRAME:
                     raise FrameTooLargeError(f"a frame of {size} bytes")
@@ -135,7 +129,7 @@ class Receiver:
         return data
 
     def acknowledge_received_data(self, size: int, stream_id: int) -> None:
-        """Give received bytes back to the windows; the server is told when a quarter of one has come together."""
+        """Give received bytes back to the windows; the peer is told when a quarter of one has come together."""
         self._unreturned += size
         if self._unreturned * 4 >= self._window:
             self._receive_window += self._unreturned
@@ -155,11 +149,11 @@ class Receiver:
         self._frame(frames.GOAWAY, 0, 0, bytes(4) + int(error_code).to_bytes(4))
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        self._out += _HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
+        self._out += frames.frame(kind, flags, stream_id, payload)
 
     def _greet(self, kind: int) -> None:
         if kind != frames.SETTINGS:
-            raise ProtocolError("the server does not begin with SETTINGS")
+            raise ProtocolError("the peer does not begin with SETTINGS")
         self._greeted = True
 
     def _end_there(self, stream_id: int, stream: Stream, events: list[Event]) -> None:
@@ -198,7 +192,7 @@ class Receiver:
             self._end_there(stream_id, stream, events)
 
     def _headers(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
-        self._require_used(stream_id)
+        self._require_headers_of(stream_id)
         block = frames.unpadded(flags, payload)
         if flags & frames.PRIORITIZED:
             if len(block) < 5:
@@ -228,27 +222,15 @@ class Receiver:
             raise frames.TooLargeHeaders(str(error)) from error
         except (hpack.HPACKError, IndexError, UnicodeDecodeError) as error:
             raise frames.CompressionError(str(error)) from error
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._patience.spend()
-            return
-        if stream.ended_there:
-            raise ProtocolError("headers after the end")
-        ends = bool(flags & frames.END_STREAM)
-        if stream.received:
-            if not ends:
-                raise ProtocolError("trailers that do not end the stream")
-            events.append(frames.event(TrailersReceived, stream_id=stream_id, headers=pairs))
-        elif frames.is_informational(pairs):
-            if ends:
-                raise ProtocolError("an informational answer that ends the stream")
-            self._patience.spend()
-            return
-        else:
-            stream.received = 1
-            events.append(frames.event(ResponseReceived, stream_id=stream_id, headers=pairs))
-        if ends:
-            self._end_there(stream_id, stream, events)
+        self._headers_came(stream_id, pairs, bool(flags & frames.END_STREAM), events)
+
+    @abstractmethod
+    def _require_headers_of(self, stream_id: int) -> None:
+        """Refuse headers of a stream that can have none."""
+
+    @abstractmethod
+    def _headers_came(self, stream_id: int, headers: Pairs, ends: bool, events: list[Event]) -> None:
+        """Take headers or trailers, and the end of a stream where they are it."""
 
     def _priority(self, flags: int, stream_id: int, payload: bytes, events: list[Event]) -> None:
         if stream_id == 0:

@@ -14,7 +14,7 @@ from hyperframe.frame import GoAwayFrame
 from structlog.stdlib import BoundLogger
 
 from angzarr.http2.lean_server import LeanServer
-from angzarr.http2.stock_server import StockServer
+from angzarr.http2.stock import StockServer
 from angzarr.log import get_logger
 from angzarr.server.calls import Call, Headers, Serving
 from angzarr.server.options import ServerOptions

@@ -10,12 +10,13 @@ from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
+from angzarr.http2.answers import OPENING, PLAIN_OK
 from angzarr.server import compression
 from angzarr.server.trailers import fitted, room_for, trailers_of
 from angzarr.server.wire import EndedTooSoonError
 
 if TYPE_CHECKING:
-    from angzarr.http2.stock_server import StockServer
+    from angzarr.http2.stock import StockServer
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
@@ -23,8 +24,6 @@ Reply = TypeVar("Reply")
 _PREFIX = struct.Struct(">BI")
 _Headers = list[tuple[str, str]]
 _Metadata = Any
-OPENING: _Headers = [(":status", "200"), ("content-type", "application/grpc+proto")]
-PLAIN_OK: _Headers = [("grpc-status", "0")]
 
 
 class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from angzarr.http2.lean_client import LeanClient
 from angzarr.http2.lean_server import LeanServer
-from angzarr.http2.stock_server import StockServer
+from angzarr.http2.stock import StockServer
 
 REQUEST = [
     (":method", "POST"),

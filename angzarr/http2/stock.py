@@ -1,4 +1,4 @@
-"""h2's connection as a gRPC server needs it."""
+"""h2's connection, as gRPC's clients and servers need it."""
 
 from typing import Any, ClassVar
 
@@ -12,17 +12,58 @@ from h2.stream import StreamInputs, StreamState
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
 from angzarr.http2.answers import answer_frames
-from angzarr.http2.frames import FIRST_WINDOW
+from angzarr.http2.frames import FIRST_WINDOW, known
 from angzarr.http2.light import lighten
 
-_FRAME_HEADER = 9
+
+class _Stock(H2Connection):
+    """h2, with two of its answers changed.
+
+    * A GOAWAY is for h2 the end of the connection, and every frame after it an error; calls under way go on here.
+    * A frame that is too long is refused by its header; h2 waits for all of it first, up to 16 MiB.
+    """
+
+    def receive_data(self, data: Any) -> list[Event]:
+        """As h2."""
+        events = super().receive_data(data)
+        begun = self.incoming_buffer._data[:3]
+        if len(begun) == 3 and int.from_bytes(begun) > self.max_inbound_frame_size:
+            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise FrameTooLargeError("a frame longer than agreed")
+        return events
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
+        event = ConnectionTerminated()
+        event.error_code = known(frame.error_code)
+        event.last_stream_id = frame.last_stream_id
+        event.additional_data = frame.additional_data or None
+        return [], [event]
 
 
-class StockServer(H2Connection):
-    """h2, with two of its answers softened.
+class StockClient(_Stock):
+    """h2 for a client.
 
-    * A call beyond the agreed number of concurrent ones is the server's to refuse; for h2 it ends the connection.
-    * A client that says GOAWAY still gets the answers of its calls; for h2 the connection is over.
+    Args:
+        config: for h2.
+        window: bytes the server may send ahead, on each stream and on the connection.
+        before_settings: how many streams to open at once before the server has said how many it takes.
+    """
+
+    def __init__(self, config: H2Configuration, window: int, before_settings: int) -> None:
+        super().__init__(config)
+        self.initiate_connection()
+        self.increment_flow_control_window(window - FIRST_WINDOW)
+        self.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.let_open(before_settings)
+
+    def let_open(self, streams: int) -> None:
+        """Set how many streams may be open at once, as if the server had said so."""
+        self.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
+        self.remote_settings.acknowledge()
+
+
+class StockServer(_Stock):
+    """h2 for a server, whose it is to refuse a call beyond the agreed number; for h2 that ends the connection.
 
     Args:
         window: bytes the client may send ahead, on each stream and on the connection.
@@ -59,14 +100,6 @@ class StockServer(H2Connection):
         """As h2, and give the client room on the connection."""
         super().initiate_connection()
         self.increment_flow_control_window(self._window - FIRST_WINDOW)
-
-    def receive_data(self, data: Any) -> list[Event]:
-        """As h2, which would otherwise wait for all of a frame, up to 16 MiB, before it finds that it is too long."""
-        events = super().receive_data(data)
-        if len(self.incoming_buffer._data) > self.max_inbound_frame_size + _FRAME_HEADER:
-            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
-            raise FrameTooLargeError("a frame longer than agreed")
-        return events
 
     def send_answer(self, stream_id: int, message: bytes) -> bool:
         """Send all of a successful unary answer: headers, message, status, end of stream.
@@ -126,8 +159,3 @@ class StockServer(H2Connection):
             super()._open_streams(1)
             self._tidy_at = 128 + 2 * len(self.streams)
         return 0
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
-        event = ConnectionTerminated()
-        event.last_stream_id = frame.last_stream_id
-        return [], [event]
