@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["attributes_of", "default_factory"]
 
-_set_dict = Message.__dict__["__dict__"].__set__
-
 
 def default_factory(field: Field) -> Callable[[], Any]:
     """What makes the value that an absent field reads as."""
@@ -39,7 +37,7 @@ def default_factory(field: Field) -> Callable[[], Any]:
         return field.element.message_class
     if kind in (TIMESTAMP, DURATION):
         return lambda: wellknown.DEFAULTS[kind]
-    value = field.element.cls.try_value(0) if kind == ENUM else scalars.default_of(kind)  # type: ignore[union-attr]
+    value = field.element.enum_class.try_value(0) if kind == ENUM else scalars.default_of(kind)
     return lambda: value
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import betterproto
 
-from angzarr.codec.wire import read_varint, write_varint
+from angzarr.codec.wire import MASK64, read_varint, write_varint
 from angzarr.errors import EncodeError
 
 __all__ = [
@@ -148,7 +148,7 @@ def _varint_writer(kind: str) -> Writer:
     low, high = _RANGES[kind]
 
     def write(value: Any) -> bytes:
-        return write_varint(_checked(kind, low, high, value) & 0xFFFFFFFFFFFFFFFF)
+        return write_varint(_checked(kind, low, high, value) & MASK64)
 
     return write
 

@@ -11,6 +11,7 @@ from angzarr.codec.fields import DURATION, MESSAGE, TIMESTAMP, Field, fields_of
 from angzarr.codec.layout import GROUPS, MARK, ON_WIRE, UNKNOWN
 from angzarr.codec.parse import compile_parser
 from angzarr.codec.serialise import compile_serialiser
+from angzarr.codec.wire import MAX_DEPTH
 
 __all__ = ["LOCK", "Schema", "schema_of"]
 
@@ -94,7 +95,7 @@ class Schema:
 
     @_computed
     def parse(self) -> Parser:
-        """``(b, i, end, depth=100) -> message``."""
+        """``(b, i, end, depth=MAX_DEPTH) -> message``."""
         self.complete_preparation()
         parse = compile_parser(self, schema_of)
         return parse if self.prepared else self._completing(parse)
@@ -107,7 +108,7 @@ class Schema:
         return serialise if self.prepared else lambda values: serialise(self.present_values(values))
 
     def _completing(self, parse: Parser) -> Parser:
-        def parse_plain(b: bytes, i: int, end: int, depth: int = 100) -> Any:
+        def parse_plain(b: bytes, i: int, end: int, depth: int = MAX_DEPTH) -> Any:
             message = parse(b, i, end, depth)
             if not self.prepared:
                 plain.complete(self, message.__dict__)

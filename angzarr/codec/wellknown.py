@@ -11,7 +11,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Self, SupportsIndex
 
 from angzarr.codec.fields import DURATION, TIMESTAMP
-from angzarr.codec.wire import more_pairs, read_tag, read_varint, skip, write_varint
+from angzarr.codec.wire import (
+    MASK64,
+    MAX_DEPTH,
+    TOO_DEEP,
+    more_pairs,
+    read_tag,
+    read_varint,
+    skip,
+    write_varint,
+)
 from angzarr.errors import DecodeError, EncodeError
 
 __all__ = [
@@ -30,8 +39,6 @@ __all__ = [
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEFAULTS: dict[str, Any] = {TIMESTAMP: EPOCH, DURATION: timedelta(0)}
-
-_MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
 class _Exact:
@@ -120,11 +127,11 @@ def check_moment(raw: bytes, depth: int) -> list[bytes]:
     return [raw]
 
 
-def _seconds_and_nanos(raw: bytes, depth: int = 100) -> tuple[int, int]:
+def _seconds_and_nanos(raw: bytes, depth: int = MAX_DEPTH) -> tuple[int, int]:
     seconds = nanos = i = 0
     end = len(raw)
     if depth < 0:
-        raise DecodeError("nested deeper than 100 messages")
+        raise DecodeError(TOO_DEEP)
     while i < end:
         tag, i = read_tag(raw, i)
         if tag == 8:
@@ -245,5 +252,5 @@ def _write_recent(seconds: int, nanos: int) -> bytes:
 
 
 def _pair(seconds: int, nanos: int) -> bytes:
-    out = b"\x08" + write_varint(seconds & _MASK64) if seconds else b""
-    return out + b"\x10" + write_varint(nanos & _MASK64) if nanos else out
+    out = b"\x08" + write_varint(seconds & MASK64) if seconds else b""
+    return out + b"\x10" + write_varint(nanos & MASK64) if nanos else out

@@ -15,7 +15,10 @@ __all__ = [
     "GROUP_END",
     "GROUP_START",
     "LENGTH",
+    "MASK64",
     "MAX_DEPTH",
+    "TOO_DEEP",
+    "TRUNCATED",
     "VARINT",
     "more_pairs",
     "read_any_tag",
@@ -34,7 +37,7 @@ MAX_DEPTH = 100
 """How many messages and groups may be nested in a message."""
 
 _MAX_SIZE = 0x7FFFFFFF
-_MASK64 = 0xFFFFFFFFFFFFFFFF
+MASK64 = 0xFFFFFFFFFFFFFFFF
 
 TRUNCATED = "truncated"
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} messages"
@@ -66,7 +69,7 @@ def _read_long(b: bytes, i: int, value: int) -> tuple[int, int]:
         byte = b[i]
         i += 1
         if byte < 128:
-            return (value | byte << shift) & _MASK64, i
+            return (value | byte << shift) & MASK64, i
         value |= (byte & 127) << shift
     raise DecodeError("a varint has more than ten bytes")
 

@@ -1,8 +1,7 @@
 """The messages of the wire contract, and what one needs to read and write them.
 
 Every message and enum of the contract is here under its proto name; they are plain betterproto dataclasses.
-Beside them:
-names and type URLs, packing into Any, and accessors for covers and pages, timestamps and UUIDs.
+Beside them: names and type URLs, packing into Any, and accessors for covers and pages, timestamps and UUIDs.
 """
 
 from betterproto.lib.google.protobuf import Any, Empty

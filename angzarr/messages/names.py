@@ -194,9 +194,10 @@ def type_url_matches(type_url_str: str, type_name: str) -> bool:
 
 type_url_matches_exact = type_url_matches
 
+_OWN_PACKAGE = "angzarr_client.proto.angzarr."
 _FRAMEWORK_PACKAGES = (
     "angzarr_client.proto.angzarr.v1.",
-    "angzarr_client.proto.angzarr.",
+    _OWN_PACKAGE,
     "io.angzarr.v1.",
     "angzarr.",
 )
@@ -226,6 +227,12 @@ def framework_name(type_url_str: str) -> str | None:
             short = name[len(package) :]
             return short if short in _FRAMEWORK_MESSAGES else None
     return None
+
+
+def name_for_url(type_url_str: str) -> str:
+    """The full name that a URL's message is registered under: a framework message by ours, whatever package it says."""
+    short = framework_name(type_url_str)
+    return type_name_from_url(type_url_str) if short is None else _OWN_PACKAGE + short
 
 
 def framework_aliases(full_name: str) -> tuple[str, ...]:

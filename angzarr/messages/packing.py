@@ -9,16 +9,14 @@ from angzarr import codec
 from angzarr.error_codes import messages as texts
 from angzarr.errors import DecodeError
 from angzarr.messages.names import (
-    framework_name,
     full_name,
     full_type_url_for,
     message_class,
+    name_for_url,
     type_name_from_url,
 )
 
 M = TypeVar("M", bound=betterproto.Message)
-
-_FRAMEWORK_PACKAGE = "angzarr_client.proto.angzarr."
 
 
 def pack(message: betterproto.Message) -> Any:
@@ -38,11 +36,7 @@ def type_matches(any_message: Any, cls: type[betterproto.Message]) -> bool:
     production coordinators write (wire.md, "Reading type URLs").
     """
     url = any_message.type_url
-    name = full_name(cls)
-    if type_name_from_url(url) == name:
-        return True
-    short = framework_name(url)
-    return short is not None and name == _FRAMEWORK_PACKAGE + short
+    return full_name(cls) in (type_name_from_url(url), name_for_url(url))
 
 
 def unpack(any_message: Any, cls: type[M]) -> M:
@@ -81,6 +75,4 @@ def unpack_any(any_message: Any) -> betterproto.Message:
         UnregisteredMessageError: UNREGISTERED_MESSAGE, nobody registered that name.
         DecodeError: its bytes are not an encoding of that class.
     """
-    short = framework_name(any_message.type_url)
-    name = type_name_from_url(any_message.type_url) if short is None else _FRAMEWORK_PACKAGE + short
-    return codec.decode(message_class(name), any_message.value)
+    return codec.decode(message_class(name_for_url(any_message.type_url)), any_message.value)

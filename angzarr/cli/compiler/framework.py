@@ -10,9 +10,8 @@ from betterproto.lib.google.protobuf import FileDescriptorSet
 from angzarr.cli.compiler.generate import modules
 from angzarr.cli.compiler.naming import all_enums, python_class_name, require_distinct
 from angzarr.cli.compiler.protoc import descriptor_set, require_compiler
+from angzarr.cli.compiler.shipped import FRAMEWORK_PACKAGE
 from angzarr.cli.compiler.trees import DESCRIPTORS, Tree, literal, name_table, proto_files
-
-_OWN = "angzarr_client.proto.angzarr"
 
 _ROOT = '''"""The messages that angzarr speaks on the wire. Written by `nox -s protos`; do not edit."""
 
@@ -80,7 +79,7 @@ def framework_tree(protos: Path) -> Tree:
     tree: Tree = {
         Path("__init__.py"): _ROOT.encode(),
         Path("enums.py"): _ENUMS.encode(),
-        Path("names.py"): _NAMES.format(table=literal(table), own=_OWN).encode(),
+        Path("names.py"): _NAMES.format(table=literal(table), own=FRAMEWORK_PACKAGE).encode(),
         Path(DESCRIPTORS): descriptor_set([protos], names, source_info=False),
     }
     for module, source in modules(descriptors, table, services=False).items():

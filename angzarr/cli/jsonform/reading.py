@@ -16,11 +16,11 @@ from angzarr.cli.jsonform.special import READERS
 from angzarr.cli.jsonform.times import read_duration, read_timestamp
 from angzarr.codec.fields import DURATION, ENUM, MESSAGE, TIMESTAMP, WRAPPER, Element
 from angzarr.errors import UnregisteredMessageError
-from angzarr.messages import framework_name, message_class, type_name_from_url
+from angzarr.messages import message_class
+from angzarr.messages.names import WELL_KNOWN_PACKAGE, name_for_url
 
 M = TypeVar("M", bound=betterproto.Message)
 
-_FRAMEWORK_PACKAGE = "angzarr_client.proto.angzarr."
 _QUOTING = """write one JSON object, quoted for the shell, such as '{"name": "alice"}'"""
 
 
@@ -200,13 +200,9 @@ def class_of_type(url: str, path: str) -> type[betterproto.Message]:
     Raises:
         JsonError: nobody registered it.
     """
-    short = framework_name(url)
-    name = type_name_from_url(url) if short is None else _FRAMEWORK_PACKAGE + short
-    found = (
-        getattr(wkt, name.removeprefix("google.protobuf."), None)
-        if name.startswith("google.protobuf.")
-        else None
-    )
+    name = name_for_url(url)
+    google = name.removeprefix(WELL_KNOWN_PACKAGE)
+    found = getattr(wkt, google, None) if google != name else None
     if isinstance(found, type) and issubclass(found, betterproto.Message):
         return found
     try:
