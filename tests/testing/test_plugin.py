@@ -70,13 +70,14 @@ def test_the_coordinator_fixture_opens_and_closes_in_the_tests_loop(tmp_path: Pa
 
 
 WITHOUT_MARKERS = """
-from hypothesis import given
+from hypothesis import given, settings
 from angzarr.testing import messages, scenario
 
 async def test_async(coordinator):
     running = await coordinator(app)
     assert running.domains == ("account",)
 
+@settings(deadline=None)  # a busy machine now and then takes long over an example
 @given(messages(Deposit))
 async def test_generated(command):
     assert isinstance(command, Deposit)
