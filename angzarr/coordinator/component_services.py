@@ -1,6 +1,7 @@
 """The services of sagas, process managers, projectors and event streams; see services.py for the shape of a stub."""
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -9,6 +10,7 @@ from angzarr.coordinator import books, checks, sending
 from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.handlers import ProjectorComponent
+from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.services import Metadata, answered, failing_cleanly
@@ -36,6 +38,9 @@ from angzarr.messages import (
     clone,
     has_field,
 )
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 
 def _checked(book: EventBook, what: str) -> EventBook:
@@ -73,19 +78,31 @@ async def _given(
 
 
 class _Runner:
-    def __init__(self, engine: Engine, reactions: Reactions) -> None:
+    def __init__(self, engine: Engine, reactions: Reactions, group: "TaskGroup") -> None:
         self._engine = engine
         self._reactions = reactions
+        self._group = group
 
-    async def _run(self, item: Item) -> Done:
-        """Call the component now; what it sends follows when its turn comes."""
+    async def _run(
+        self, kind: str, component: str, book: EventBook, mode: SyncMode, errors: CascadeErrorMode
+    ) -> Done:
+        """Call the component now, and to the end although the caller may leave; what it sends follows in its turn."""
+        return await outliving(self._group, self._step(kind, component, book, mode, errors))
+
+    async def _step(
+        self, kind: str, component: str, book: EventBook, mode: SyncMode, errors: CascadeErrorMode
+    ) -> Done:
+        item = await _given(self._engine, kind, component, book, mode, errors)
+        self._reactions.claim([item])
         try:
             done = await self._reactions.steps.step(item, Flow())
+            self._reactions.add(done.following)
+            return done
         except FailedError as failure:
             await self._reactions.steps.give_up(item, failure.error)
             raise failure.error from failure
-        self._reactions.add(done.following)
-        return done
+        finally:
+            self._reactions.release([item])
 
 
 class SagaCoordinatorService(_Runner):
@@ -107,7 +124,7 @@ class SagaCoordinatorService(_Runner):
                 SyncMode.try_value(request.sync_mode),
                 CascadeErrorMode.try_value(request.cascade_error_mode),
             )
-            done = await self._run(await _given(self._engine, sending.SAGA, saga.name, book, mode, errors))
+            done = await self._run(sending.SAGA, saga.name, book, mode, errors)
             if isinstance(done.answer, SagaResponse):
                 response.commands += done.answer.commands
                 response.events += done.answer.events
@@ -157,8 +174,8 @@ class ProcessManagerCoordinatorService(_Runner):
                 SyncMode.try_value(request.sync_mode),
                 CascadeErrorMode.try_value(request.cascade_error_mode),
             )
-            item = await _given(self._engine, sending.PROCESS_MANAGER, manager.name, book, mode, errors)
-            _merge(response, (await self._run(item)).answer)
+            done = await self._run(sending.PROCESS_MANAGER, manager.name, book, mode, errors)
+            _merge(response, done.answer)
         return response
 
     async def handle_speculative(

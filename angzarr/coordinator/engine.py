@@ -11,14 +11,16 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.coordinator import books, faults
+from angzarr.coordinator.asking import guarded
 from angzarr.coordinator.cache import HistoryCache
 from angzarr.coordinator.commits import Commit, FanOut, Flow, NoFanOut
 from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.errors import ConflictError, StoreError
-from angzarr.coordinator.handlers import Components, HandlerEndpoint, guarded
+from angzarr.coordinator.handlers import Components, HandlerEndpoint
 from angzarr.coordinator.hot import HotAggregate, HotHistory, HotStates, NeedsEventsError
 from angzarr.coordinator.local import LocalHandler
 from angzarr.coordinator.locks import KeyLocks
+from angzarr.coordinator.outliving import stored
 from angzarr.coordinator.status import internal
 from angzarr.coordinator.store import Store
 from angzarr.coordinator.store.records import (
@@ -225,15 +227,11 @@ class Engine:
         self, unit: Sequence[Operation], commit: Commit, after: Callable[[list[Any]], None]
     ) -> None:
         # A caller that gives up does not undo the write: whoever waits for it must still be told.
-        future = self.store.submit(unit)
         try:
-            results = await asyncio.shield(future)
+            await stored(self.store.submit(unit), after)
         except asyncio.CancelledError:
-            if not future.cancelled():
-                commit.abandoned = True
-                future.add_done_callback(functools.partial(_afterwards, after))
+            commit.abandoned = True
             raise
-        after(results)
 
     def _stored(
         self,
@@ -255,11 +253,6 @@ class Engine:
         else:
             self.forget(commit.key)
         self.fan_out.committed(commit)
-
-
-def _afterwards(after: Callable[[list[Any]], None], future: "asyncio.Future[list[Any]]") -> None:
-    if not future.cancelled() and future.exception() is None:
-        after(future.result())
 
 
 def _numbers(sequences: Sequence[int]) -> str:

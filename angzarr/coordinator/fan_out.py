@@ -14,6 +14,7 @@ from angzarr.coordinator.cases import notification
 from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.engine import first_command
 from angzarr.coordinator.errors import Pending, SettleTimeout
+from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.reactions import belonging
 from angzarr.coordinator.sending import REJECTION, SAGA, delivery_of, unpack_body
 from angzarr.coordinator.steps import Done, FailedError, Item
@@ -33,6 +34,8 @@ from angzarr.messages import (
 )
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from angzarr.coordinator.engine import Engine
     from angzarr.coordinator.projections import Projections
     from angzarr.coordinator.reactions import Reactions
@@ -53,14 +56,16 @@ class Following:
         projections: "Projections",
         streams: "EventStreams",
         compensation: "CompensationPipeline",
+        group: "TaskGroup",
     ) -> None:
         self._engine = engine
+        self._group = group
         self._reactions = reactions
         self._projections = projections
         self._streams = streams
         self._compensation = compensation
         self.two_phase: TwoPhase = TwoPhase(engine, reactions.steps_of)
-        reactions.finish_cascade = self.finish
+        reactions.finish_cascade = self._finished
         reactions.settle_cascade = self.two_phase.settle
 
     def begin(self, cascade_id: str) -> None:
@@ -69,7 +74,7 @@ class Following:
 
     async def request_done(self, cascade_id: str, failure: str = "") -> None:
         """See FanOut.request_done."""
-        await self.two_phase.request_done(cascade_id, failure)
+        await outliving(self._group, self.two_phase.request_done(cascade_id, failure))
 
     def cascade_ended(self) -> None:
         """See FanOut.cascade_ended."""
@@ -99,12 +104,33 @@ class Following:
             self._streams.committed(commit)
 
     async def finish(self, commit: Commit) -> list[Projection]:
-        """See FanOut.finish.
+        """See FanOut.finish. A CASCADE runs to its end, as its mode has it, also when the caller leaves before.
 
         Raises:
             GRPCError: a projector failed, or under CASCADE a reaction did and its mode says so; the text says what is
                 stored.
         """
+        if commit.flow.mode != SyncMode.CASCADE:
+            return await self._finished(commit)
+        cascade_id = commit.flow.cascade_id
+        if cascade_id:
+            self.two_phase.begin(cascade_id)
+        return await outliving(self._group, self._whole(commit, cascade_id))
+
+    async def _whole(self, commit: Commit, cascade_id: str) -> list[Projection]:
+        failure = "the coordinator was stopped"
+        try:
+            projections = await self._finished(commit)
+            failure = ""
+            return projections
+        except GRPCError as error:
+            failure = error.message or error.status.name
+            raise
+        finally:
+            if cascade_id:
+                await self.two_phase.request_done(cascade_id, failure)
+
+    async def _finished(self, commit: Commit) -> list[Projection]:
         mode = commit.flow.mode
         if mode not in {SyncMode.SIMPLE, SyncMode.CASCADE}:
             return []
@@ -196,7 +222,7 @@ class Following:
             if done.command is not None:
                 cascade.succeeded.append(done.command)
             if done.commit is not None:
-                await self.finish(done.commit)
+                await self._finished(done.commit)
             return
         while queue and queue[0].row.kind == REJECTION:
             told = await self._step(queue.popleft(), flow, cascade)
@@ -206,7 +232,7 @@ class Following:
                 await self._stop_chain(item, queue)
             queue.extendleft(reversed(told.following))
             if told.commit is not None:
-                await self.finish(told.commit)
+                await self._finished(told.commit)
             if told.rejection is not None:
                 raise ChainStoppedError(told.rejection)
         domain = item.row.key.domain if done.command is None else done.command.cover.domain

@@ -4,17 +4,10 @@ The coordinator speaks these small protocols; behind them is a router in this pr
 gRPC, or whatever a test puts there. A refusal is raised as ``grpclib.GRPCError`` and travels to the caller unchanged.
 """
 
-import asyncio
-from collections.abc import Awaitable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from grpclib import GRPCError
-from grpclib.const import Status
-
-from angzarr.coordinator.hot import NeedsEventsError
-from angzarr.log import get_logger
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
@@ -30,52 +23,6 @@ from angzarr.messages import (
     UpcastRequest,
     UpcastResponse,
 )
-
-T = TypeVar("T")
-
-_log = get_logger(__name__)
-_ends_at: ContextVar[float | None] = ContextVar("_ends_at", default=None)
-
-
-class OutOfTimeError(TimeoutError):
-    """An endpoint noticed itself that its time is over."""
-
-
-def seconds_left() -> float | None:
-    """How long the endpoint that is being asked has for its answer; None outside of ``guarded``."""
-    end = _ends_at.get()
-    return None if end is None else end - asyncio.get_running_loop().time()
-
-
-async def guarded(what: str, operation: Awaitable[T], limit: float) -> T:
-    """Await an endpoint's answer; an endpoint that raises what it may not has failed, and nobody else.
-
-    Args:
-        what: who it is, for the error and the log.
-        operation: the call.
-        limit: seconds it may take; ``seconds_left`` says to the call how many are left.
-
-    Raises:
-        TimeoutError: it did not answer in time.
-        GRPCError: the endpoint's own; INTERNAL for any other exception, with its traceback in the log.
-    """
-    before = _ends_at.set(asyncio.get_running_loop().time() + limit)
-    try:
-        async with asyncio.timeout(limit):
-            return await _answer(what, operation)
-    finally:
-        _ends_at.reset(before)
-
-
-async def _answer(what: str, operation: Awaitable[T]) -> T:
-    try:
-        return await operation
-    except (GRPCError, NeedsEventsError, OutOfTimeError):
-        raise
-    except Exception as error:
-        _log.exception("endpoint_raised", endpoint=what, exc_info=error)
-        text = f"{what} raised {type(error).__name__}; the coordinator's log has the traceback"
-        raise GRPCError(Status.INTERNAL, text) from error
 
 
 class HandlerEndpoint(Protocol):

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from anyio.abc import TaskGroup
 
+from angzarr.coordinator.asking import on_nobodys_behalf
 from angzarr.log import get_logger
 
 K = TypeVar("K", bound=Hashable)
@@ -71,6 +72,7 @@ class Lanes(Generic[K]):
             timer.cancel()
 
     async def _work(self) -> None:
+        on_nobodys_behalf()
         try:
             while self._ready and not self.closed:
                 lane = self._ready.popleft()

@@ -13,7 +13,7 @@ from angzarr.client import failures
 from angzarr.client.channel import Channel
 from angzarr.client.endpoint import parse_endpoint
 from angzarr.client.stub import ChannelStub
-from angzarr.coordinator.handlers import OutOfTimeError, seconds_left
+from angzarr.coordinator.asking import OutOfTimeError, seconds_left
 from angzarr.messages import (
     BusinessResponse,
     ContextualCommand,
@@ -103,16 +103,19 @@ class Remote:
 
         Raises:
             GRPCError: the server's own, unchanged.
-            OutOfTimeError: the coordinator's deadline, of which the server was told, has passed.
+            OutOfTimeError: the deadline of which the server was told, the coordinator's or its caller's, has passed.
             UnreachableError: it cannot be reached.
         """
         metadata = None
         if cover is not None and cover.correlation_id:
             metadata = correlated_metadata(cover.correlation_id)
         for attempt in range(1, _ATTEMPTS + 1):
+            left = seconds_left()
+            if left is not None and left <= 0:
+                raise OutOfTimeError
             try:
                 asked = method(self._stub(self._service))
-                answer = await asked(request, timeout=seconds_left(), metadata=metadata)
+                answer = await asked(request, timeout=left, metadata=metadata)
                 self.failure = ""
                 return answer
             except errors.ClientError as error:

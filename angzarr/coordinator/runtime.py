@@ -54,7 +54,7 @@ class Runtime:
         steps = Steps(engine, commands, facts, Rejections(engine, compensation))
         self.reactions: Reactions = Reactions(engine, steps, group)
         self.following: Following = Following(
-            engine, self.reactions, self.projections, self.streams, compensation
+            engine, self.reactions, self.projections, self.streams, compensation, group
         )
         self.letters: DeadLetters = DeadLetters(engine, self.reactions, self.projections)
         engine.fan_out = self.following
@@ -62,9 +62,9 @@ class Runtime:
             commands, facts, Speculation(engine), compensation
         )
         self.queries: EventQueryService = EventQueryService(Queries(engine.store))
-        self.sagas: SagaCoordinatorService = SagaCoordinatorService(engine, self.reactions)
+        self.sagas: SagaCoordinatorService = SagaCoordinatorService(engine, self.reactions, group)
         self.process_managers: ProcessManagerCoordinatorService = ProcessManagerCoordinatorService(
-            engine, self.reactions
+            engine, self.reactions, group
         )
         self.projectors: ProjectorCoordinatorService = ProjectorCoordinatorService(engine, self.projections)
         self.event_stream: EventStreamService = EventStreamService(self.streams)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from angzarr.coordinator.asking import CallerLeftError, caller_waits
 from angzarr.coordinator.commands import CommandPipeline
 from angzarr.coordinator.errors import StoreError
 from angzarr.coordinator.facts import FactPipeline
@@ -45,18 +46,26 @@ async def answered(operation: Awaitable[T], timeout: float | None) -> T:
     try:
         if timeout is None:
             return await operation
-        async with asyncio.timeout(timeout) as deadline:
-            return await operation
+        with caller_waits(timeout):
+            async with asyncio.timeout(timeout) as deadline:
+                return await operation
     except GRPCError:
         raise
+    except CallerLeftError as error:
+        text = "the call's deadline passed while it was handled"
+        raise GRPCError(Status.DEADLINE_EXCEEDED, text if timeout is None else _too_late(timeout)) from error
     except StoreError as error:
         raise GRPCError(Status.INTERNAL, str(error)) from error
     except TimeoutError as error:
         if timeout is not None and deadline.expired():
-            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no answer within {timeout:g} s") from None
+            raise GRPCError(Status.DEADLINE_EXCEEDED, _too_late(timeout)) from None
         raise _unforeseen(error) from error
     except Exception as error:
         raise _unforeseen(error) from error
+
+
+def _too_late(timeout: float) -> str:
+    return f"no answer within {timeout:g} s"
 
 
 def _unforeseen(error: Exception) -> GRPCError:

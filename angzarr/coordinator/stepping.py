@@ -10,6 +10,7 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.coordinator import books, dead_letters, faults
+from angzarr.coordinator.asking import guarded
 from angzarr.coordinator.commits import Flow, Origin
 from angzarr.coordinator.engine import (
     Engine,
@@ -20,7 +21,7 @@ from angzarr.coordinator.engine import (
     stamped,
 )
 from angzarr.coordinator.errors import ConflictError, StoreError
-from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent, guarded
+from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
 from angzarr.coordinator.loops import too_many
 from angzarr.coordinator.processes import process_events
 from angzarr.coordinator.sending import (

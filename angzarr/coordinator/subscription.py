@@ -14,11 +14,12 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, dead_letters, faults
+from angzarr.coordinator.asking import guarded
 from angzarr.coordinator.behind import Aggregate
 from angzarr.coordinator.coverage import Coverage
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import Pending, StoreError
-from angzarr.coordinator.handlers import ProjectorComponent, guarded
+from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.store.records import (
     PENDING,

@@ -7,6 +7,7 @@ from typing import Any
 from grpclib import GRPCError
 from grpclib.const import Cardinality, Handler
 
+from angzarr.coordinator.asking import caller_waits
 from angzarr.messages.services import Rpc, Service
 
 _OUR_CLIENT = "grpc-python-angzarr"
@@ -69,7 +70,10 @@ def _unary(method: Callable[..., Any], encoded: Callable[..., Any] | None) -> Ca
             return
         added: list[tuple[str, str]] = []
         trailers.set(added)
-        await stream.send_message(await method(await stream.recv_message()))
+        deadline = stream.deadline
+        with caller_waits(None if deadline is None else deadline.time_remaining()):
+            answer = await method(await stream.recv_message())
+        await stream.send_message(answer)
         if added:
             await stream.send_trailing_metadata(metadata=added)
 

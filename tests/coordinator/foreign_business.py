@@ -28,6 +28,7 @@ class Business:
         self.seen: list[Any] = []
         self.seconds: dict[str, float | None] = {}
         self.metadata: list[dict[str, Any]] = []
+        self.slow_upcasts = False
         self.released = threading.Event()
 
     def handle(self, request: Any, context: Any) -> Any:
@@ -95,6 +96,8 @@ class Business:
         return projection
 
     def upcast(self, request: Any, context: Any) -> Any:
+        if self.slow_upcasts:
+            self.released.wait(10)
         response = google("UpcastResponse")()
         for page in request.events:
             made = response.events.add()
