@@ -179,6 +179,28 @@ def test_the_code_is_the_same_every_time(generated: Path, tmp_path: Path) -> Non
     assert one == other
 
 
+def test_comments_may_hold_backslashes_and_quotes(tmp_path: Path) -> None:
+    comments = [
+        "reads C:\\users\\new",
+        "ends so: \\",
+        'a """ b',
+        'ends so: """',
+        '"quoted"',
+        r'\N{x} \x \"""',
+    ]
+    source = "package doc;\n" + "".join(
+        f"// {comment}\nmessage M{at} {{\n  // {comment}\n  int32 x = 1; }}\n/* {comment}\n   and {comment} */\n"
+        f"enum E{at} {{ ZERO{at} = 0; }}\n"
+        for at, comment in enumerate(comments)
+    )
+    compile_protos([_write(tmp_path / "protos", doc=source)], tmp_path / "spoken")
+    found = _python(
+        tmp_path, "import spoken.doc as d\nfor at in range(6): print(getattr(d, f'M{at}').__doc__)"
+    )
+    assert found.stderr == ""
+    assert found.stdout.splitlines() == [comment.strip('"').rstrip() for comment in comments]
+
+
 def test_the_code_works_below_another_package(tmp_path: Path) -> None:
     protos = _write(tmp_path / "protos", a="package a; message A {}")
     compile_protos([protos], tmp_path / "shop" / "messages")
@@ -369,6 +391,23 @@ def test_a_root_without_protos_is_refused(tmp_path: Path) -> None:
         _refusal([tmp_path / "empty"], tmp_path / "out").message
         == f"there is no proto file in {tmp_path / 'empty'}"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="directories cannot be called so there")
+@pytest.mark.parametrize(
+    ("directory", "text"),
+    [
+        ("C:\\x", r".*C:\\x has ':' in its path, where the compiler begins another directory"),
+        ("a\nb", r"'.*a\\nb' has characters that the compiler cannot be told"),
+        ("a\udcff", r"'.*a\\udcff' has characters that the compiler cannot be told"),
+    ],
+)
+def test_a_root_that_the_compiler_cannot_be_told_is_named(tmp_path: Path, directory: str, text: str) -> None:
+    root = _write(tmp_path / directory, a="package a; message A {}")
+    error = _refusal([root], tmp_path / "out")
+    assert re.fullmatch(text, str(error))
+    assert error.remedy
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_two_roots_is_refused(tmp_path: Path) -> None:

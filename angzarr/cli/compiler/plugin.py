@@ -3,7 +3,8 @@
 It runs in a process of its own (``python -m angzarr.cli.compiler.plugin [--without-services]``), because the generator
 patches betterproto's descriptor classes, and only with the patch do these survive being read and written. Beyond
 betterproto's own entry point it looks types up by the packages that exist, where betterproto guesses from upper and
-lower case, and gives an underscore to classes and packages that are named like Python keywords.
+lower case, gives an underscore to classes and packages that are named like Python keywords, and lets comments hold
+backslashes and quotes.
 """
 
 import sys
@@ -19,6 +20,8 @@ from angzarr.cli.compiler.naming import python_class_name, python_package
 
 # Annotations as strings in today's spelling: a message may be called List or Optional then.
 _PARAMETER = "typing.310"
+
+_COMMENT_OF = models.get_comment
 
 
 def splitter(packages: Collection[str]) -> Callable[[str], tuple[str, str]]:
@@ -59,6 +62,17 @@ def use_python_packages(files: Iterable[FileDescriptorProto]) -> None:
             method.input_type, method.output_type = new_name(method.input_type), new_name(method.output_type)
 
 
+def literal_docstring(docstring: str) -> str:
+    """A docstring that reads as its comment does, whatever backslashes and quotes are in it."""
+    opening, _, rest = docstring.partition('"""')
+    comment = rest.removesuffix('"""').replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    return f'{opening}"""{comment}"""' if docstring else ""
+
+
+def _get_comment(proto_file: FileDescriptorProto, path: list[int], indent: int = 4) -> str:
+    return literal_docstring(_COMMENT_OF(proto_file, path, indent))
+
+
 def main(*, services: bool) -> None:
     """Generate the modules of the files on stdin."""
     models.monkey_patch_oneof_index()  # type: ignore[no-untyped-call]
@@ -70,6 +84,7 @@ def main(*, services: bool) -> None:
     for module in (importing, models):
         module.parse_source_type_name = splitter({file.package for file in files})  # type: ignore[attr-defined]
         module.pythonize_class_name = python_class_name  # type: ignore[attr-defined]
+    models.get_comment = _get_comment
     request = CodeGeneratorRequest([file.name for file in files], _PARAMETER, proto_file=files)
     sys.stdout.buffer.write(bytes(generate_code(request)))
 

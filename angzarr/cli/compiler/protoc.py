@@ -1,6 +1,7 @@
 """Run the protobuf compiler of grpcio-tools, as a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
     Raises:
         CommandLineError: the compiler refused; its own message is the text.
     """
+    _require_nameable(includes, files)
     with tempfile.TemporaryDirectory(prefix="angzarr-protoc-") as directory:
         target = Path(directory, "set.binpb")
         arguments = Path(directory, "arguments")
@@ -45,7 +47,8 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
         done = subprocess.run(
             [sys.executable, "-m", "grpc_tools.protoc", f"@{arguments}"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             cwd=directory,  # names are looked up below the roots and never beside whoever calls
         )
@@ -54,6 +57,22 @@ def descriptor_set(includes: Sequence[Path], files: Sequence[str], *, source_inf
                 _as_given(done.stderr.strip(), includes) or f"protoc ended with {done.returncode}"
             )
         return target.read_bytes()
+
+
+def _require_nameable(includes: Sequence[Path], files: Sequence[str]) -> None:
+    roots = [str(include.resolve()) for include in includes]
+    for name in (*roots, *files):
+        if re.search(r"[\r\n\ud800-\udfff]", name):
+            raise CommandLineError(
+                f"{name!a} has characters that the compiler cannot be told",
+                remedy="rename it; if it reads well elsewhere, set PYTHONUTF8=1",
+            )
+    for root in roots:
+        if os.pathsep in root:
+            raise CommandLineError(
+                f"{root} has {os.pathsep!r} in its path, where the compiler begins another directory",
+                remedy="move the protos to a directory without it",
+            )
 
 
 def _as_given(text: str, includes: Sequence[Path]) -> str:
