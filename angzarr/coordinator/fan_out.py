@@ -11,7 +11,7 @@ from grpclib import GRPCError
 from angzarr.coordinator import dead_letters, wire
 from angzarr.coordinator.cascade import Cascade, ChainStoppedError, Failure, too_deep
 from angzarr.coordinator.cases import notification
-from angzarr.coordinator.commits import Commit, Flow
+from angzarr.coordinator.commits import Commit, Flow, Origin
 from angzarr.coordinator.engine import first_command
 from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.outliving import outliving
@@ -160,7 +160,7 @@ class Following:
             await self._inline(commit, cascade)
         except ChainStoppedError as stopped:
             if commit.flow.errors == CascadeErrorMode.CASCADE_ERROR_COMPENSATE:
-                await self._compensate(cascade, stopped.reason)
+                await self._compensate(cascade, stopped.reason, commit.flow.cascade_id)
             raise stopped.reason from stopped
         if cascade.failures:
             added = wire.trailers.get()
@@ -274,10 +274,12 @@ class Following:
         queue.clear()
         raise ChainStoppedError(error)
 
-    async def _compensate(self, cascade: Cascade, reason: GRPCError) -> None:
+    async def _compensate(self, cascade: Cascade, reason: GRPCError, cascade_id: str) -> None:
+        origin = Origin(flow=Flow(cascade_id=cascade_id))
         for command in reversed(cascade.succeeded):
             try:
-                await self._compensation.handle(_taking_back(command, reason.message or reason.status.name))
+                taking_back = _taking_back(command, reason.message or reason.status.name)
+                await self._compensation.handle(taking_back, origin)
             except GRPCError as error:
                 _log.error(
                     "compensation_failed",

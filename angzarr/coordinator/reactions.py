@@ -108,11 +108,18 @@ class Reactions:
         self.changed.set()
 
     async def recover(self) -> int:
-        """Take up what an earlier process left; answers how many steps there are."""
+        """Take up what an earlier process left; answers how many steps there are.
+
+        Those of two-phase cascades are not taken up: what caused them has been revoked.
+        """
         after, count = 0, 0
         while rows := await self._engine.store.outbox(after):
-            self.add([Item(row, attempt=row.attempt) for row in rows])
-            after, count = rows[-1].id, count + len(rows)
+            after = rows[-1].id
+            left = [row for row in rows if not cascade_id_of(row)]
+            self.add([Item(row, attempt=row.attempt) for row in left])
+            count += len(left)
+            if len(left) < len(rows):
+                await self._engine.store.submit([Dequeue(row.id) for row in rows if cascade_id_of(row)])
         return count
 
     def pending(self, correlation_id: str | None = None) -> list[Pending]:

@@ -32,7 +32,7 @@ class TwoPhase:
     """The cascades under way.
 
     A cascade ends when no request and no step of a reaction belongs to it any more: confirmed, or revoked if a request
-    failed.
+    failed. Nothing of it ends before, or what a reaction still adds would not share its end.
     """
 
     def __init__(self, engine: Engine, steps_left: "Callable[[str], bool]") -> None:
@@ -62,10 +62,9 @@ class TwoPhase:
         """End the cascade if nothing of it runs any more; nothing to do without one."""
         if not cascade_id or self._requests[cascade_id] > 0:
             return
-        failure = self._failed.get(cascade_id, "")
-        if not failure and self._steps_left(cascade_id):
+        if self._steps_left(cascade_id):
             return
-        self._failed.pop(cascade_id, None)
+        failure = self._failed.pop(cascade_id, "")
         try:
             await self.end(cascade_id, failure)
         finally:

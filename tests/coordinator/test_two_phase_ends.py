@@ -1,0 +1,87 @@
+"""A two-phase cascade ends once, for all of its pages: when the request and the reactions it caused have settled."""
+
+from pathlib import Path
+
+import pytest
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator.sending import COMMAND, pack_body
+from angzarr.coordinator.store import SqliteStore
+from angzarr.coordinator.store.records import PENDING, Append, Enqueue, Key, NewEvent
+from angzarr.messages import (
+    BusinessResponse,
+    CascadeErrorMode,
+    CommandRequest,
+    EventPage,
+    PageHeader,
+    SyncMode,
+    encode,
+    now,
+)
+from tests.coordinator.worlds import A, B, Domain, Saga, command, events, names, payload, send, world
+
+
+async def test_what_runs_on_after_a_failed_request_is_revoked_with_it() -> None:
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoBad"), command("right", B, "DoMore")]})
+    right = Domain()
+    right.refuse["DoBad"] = GRPCError(Status.FAILED_PRECONDITION, "no")
+    async with world(handlers={"left": Domain(), "right": right}, sagas={"s": ("left", saga)}) as running:
+        with pytest.raises(GRPCError, match="no"):
+            await send(running, "left", A, "DoOne", cascade_id="x-1", sync_mode=SyncMode.CASCADE)
+        await running.settle(20)
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
+        assert names(await running.events("right", B)) == ["NoOp", "Revocation"]
+
+
+async def test_compensation_of_a_two_phase_cascade_is_revoked_with_what_it_takes_back() -> None:
+    saga = Saga({"DoneOne": lambda _: [command("right", B, "DoIt"), command("right", B, "DoBad")]})
+    right = Domain(compensate=lambda asked: BusinessResponse(events=events(asked, "Undone")))
+    right.refuse["DoBad"] = GRPCError(Status.FAILED_PRECONDITION, "no")
+    async with world(handlers={"left": Domain(), "right": right}, sagas={"s": ("left", saga)}) as running:
+        mode = CascadeErrorMode.CASCADE_ERROR_COMPENSATE
+        with pytest.raises(GRPCError, match="no"):
+            await send(
+                running,
+                "left",
+                A,
+                "DoOne",
+                cascade_id="x-1",
+                sync_mode=SyncMode.CASCADE,
+                cascade_error_mode=mode,
+            )
+        await running.settle(20)
+        assert [names(one.events) for one in right.notifications] == [["DoneIt"]]
+        assert names(await running.events("right", B)) == ["NoOp", "NoOp", "Revocation"]
+
+
+def to_be_sent(component: str, cascade_id: str, name: str) -> Enqueue:
+    """A command that an event of the left aggregate has led to."""
+    meta = {"index": 0, "kind": "saga", "cause": ["", "left", A.hex(), 0], "cascade": cascade_id, "caused": 1}
+    body = pack_body(meta, encode(CommandRequest(command=command("right", B, name, sequence=0))))
+    return Enqueue(COMMAND, component, Key("left", "", A), 0, 0, body=body)
+
+
+async def test_what_a_crash_left_to_be_sent_of_a_cascade_is_not_sent(tmp_path: Path) -> None:
+    page = EventPage(
+        header=PageHeader(sequence=0), created_at=now(), event=payload("DoneOne"), no_commit=True
+    )
+    page.cascade_id = "x-1"
+    left = NewEvent(0, encode(page), 0, state=PENDING, cascade_id="x-1")
+    store = SqliteStore(tmp_path / "w.db")
+    await store.open()
+    await store.submit(
+        [
+            Append(Key("left", "", A), (left,)),
+            to_be_sent("s", "x-1", "DoIt"),
+            to_be_sent("t", "", "DoOther"),
+        ]
+    )
+    await store.close()
+    handlers = {"left": Domain(), "right": Domain()}
+    async with EmbeddedCoordinator(handlers=handlers, store=tmp_path / "w.db") as running:
+        await running.settle(20)
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
+        assert names(await running.events("right", B)) == ["DoneOther"]
+        assert await running.runtime.engine.store.outbox() == []
