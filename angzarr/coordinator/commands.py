@@ -91,24 +91,26 @@ class CommandPipeline:
         """
         cascade_id = request.cascade_id or "" if origin.flow is None else ""
         if not cascade_id:
-            return await self._handle(request, origin)
+            return await self._answer(request, await self.execute(request, origin))
         checks.cascade_id(cascade_id)
         fan_out = self._engine.fan_out
         fan_out.begin(cascade_id)
         failure = "the request was cancelled"
         try:
-            response = await self._handle(request, origin)
+            commit = await self.execute(request, origin)
+            response = await self._answer(request, commit)
             failure = ""
-            return response
         except GRPCError as error:
             failure = error.message or error.status.name
             raise
         finally:
             with anyio.CancelScope(shield=True):
                 await fan_out.request_done(cascade_id, failure)
+        if commit is not None:
+            response.projections = await fan_out.projected(commit)
+        return response
 
-    async def _handle(self, request: CommandRequest, origin: Origin) -> CommandResponse:
-        commit = await self.execute(request, origin)
+    async def _answer(self, request: CommandRequest, commit: Commit | None) -> CommandResponse:
         if commit is None:
             return CommandResponse(events=await self._unchanged(request.command.cover))
         projections = await self._engine.fan_out.finish(commit)

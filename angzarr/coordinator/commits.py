@@ -120,7 +120,10 @@ class FanOut(Protocol):
         """It is stored: wake whoever waits for it."""
 
     async def finish(self, commit: Commit) -> list[Projection]:
-        """Run what the caller waits for; answers what the sync projectors said."""
+        """Run what the caller waits for; answers what the sync projectors said, other than of two-phase pages."""
+
+    async def projected(self, commit: Commit) -> list[Projection]:
+        """Wait for the sync projectors, if the caller does; answers what they said."""
 
     def begin(self, cascade_id: str) -> None:
         """A two-phase request begins."""
@@ -147,6 +150,10 @@ class NoFanOut:
 
     async def finish(self, commit: Commit) -> list[Projection]:
         """Nothing to wait for."""
+        return []
+
+    async def projected(self, commit: Commit) -> list[Projection]:
+        """Nobody to wait for."""
         return []
 
     def begin(self, cascade_id: str) -> None:

@@ -135,12 +135,23 @@ class Following:
         if mode not in {SyncMode.SIMPLE, SyncMode.CASCADE}:
             return []
         try:
-            projections = await self._projections.synchronous(commit)
+            # Two-phase pages are projected when their cascade has ended, and this is part of it.
+            projections = [] if commit.flow.cascade_id else await self.projected(commit)
             if mode == SyncMode.CASCADE:
                 await self._cascade(commit)
             return projections
         finally:
             self._let_go(commit.inline)
+
+    async def projected(self, commit: Commit) -> list[Projection]:
+        """See FanOut.projected.
+
+        Raises:
+            GRPCError: a projector failed; the text says that the events are stored.
+        """
+        if commit.flow.mode not in {SyncMode.SIMPLE, SyncMode.CASCADE}:
+            return []
+        return await self._projections.synchronous(commit)
 
     def _let_go(self, items: list[Item]) -> None:
         """Steps that did not run here run when their turn comes."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ATTEMPTS = 10
+_STOPPED = "the coordinator was stopped before the cascade ended"
 _log = get_logger(__name__)
 
 
@@ -32,7 +33,8 @@ class TwoPhase:
     """The cascades under way.
 
     A cascade ends when no request and no step of a reaction belongs to it any more: confirmed, or revoked if a request
-    failed. Nothing of it ends before, or what a reaction still adds would not share its end.
+    failed, or if an earlier process began it. Nothing of it ends before, or what a reaction still adds would not share
+    its end.
     """
 
     def __init__(self, engine: Engine, steps_left: "Callable[[str], bool]") -> None:
@@ -40,12 +42,13 @@ class TwoPhase:
         self._steps_left = steps_left
         self._requests: Counter[str] = Counter()
         self._failed: dict[str, str] = {}
+        self._ending: set[str] = set()
         self.changed: asyncio.Event = asyncio.Event()
 
     @property
     def under_way(self) -> tuple[str, ...]:
         """The cascades that have not ended."""
-        return tuple(self._requests)
+        return tuple({*self._requests, *self._ending})
 
     def begin(self, cascade_id: str) -> None:
         """A request of the cascade begins."""
@@ -60,21 +63,27 @@ class TwoPhase:
 
     async def settle(self, cascade_id: str) -> None:
         """End the cascade if nothing of it runs any more; nothing to do without one."""
-        if not cascade_id or self._requests[cascade_id] > 0:
+        if not cascade_id or cascade_id in self._ending:
             return
-        if self._steps_left(cascade_id):
-            return
-        failure = self._failed.pop(cascade_id, "")
+        self._ending.add(cascade_id)
         try:
-            await self.end(cascade_id, failure)
+            while self._is_over(cascade_id):
+                failure = self._failed.pop(cascade_id, "" if cascade_id in self._requests else _STOPPED)
+                del self._requests[cascade_id]
+                await self.end(cascade_id, failure)
+                if cascade_id not in self._requests:
+                    return
         finally:
-            del self._requests[cascade_id]
+            self._ending.discard(cascade_id)
             self.changed.set()
+
+    def _is_over(self, cascade_id: str) -> bool:
+        return self._requests[cascade_id] <= 0 and not self._steps_left(cascade_id)
 
     async def revoke_all(self) -> None:
         """Revoke what an earlier process left pending."""
         for cascade_id in {found[0] for found in await self._engine.store.pending_cascades()}:
-            await self.end(cascade_id, "the coordinator was stopped before the cascade ended")
+            await self.end(cascade_id, _STOPPED)
 
     async def end(self, cascade_id: str, failure: str) -> None:
         """Write Confirmation or, with a failure, Revocation to every aggregate of the cascade."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -82,3 +83,52 @@ async def test_a_malformed_cascade_id_is_refused() -> None:
     async with world(handlers={"left": Domain()}) as running:
         with pytest.raises(GRPCError, match="cascade id"):
             await send(running, "left", A, "DoOne", cascade_id="no spaces")
+
+
+@pytest.mark.parametrize("mode", [SyncMode.SIMPLE, SyncMode.CASCADE])
+async def test_sync_projectors_take_two_phase_pages_in_once_the_cascade_has_ended(mode: SyncMode) -> None:
+    view = View()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        with anyio.fail_after(30):
+            response = await send(running, "left", A, "DoOne", cascade_id="x-1", sync_mode=mode)
+        assert [one.projector for one in response.projections] == ["view"]
+        assert [name for _, _, name in view.events][:1] == ["DoneOne"]
+
+
+async def test_sync_projectors_do_not_hold_up_a_cascade_that_fails() -> None:
+    saga, right = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]}), Domain()
+    right.refuse["DoIt"] = GRPCError(Status.FAILED_PRECONDITION, "no")
+    handlers, projectors = {"left": Domain(), "right": right}, {"view": (["left"], View())}
+    async with world(handlers=handlers, sagas={"s": ("left", saga)}, projectors=projectors) as running:
+        with anyio.fail_after(30), pytest.raises(GRPCError, match="no"):
+            await send(running, "left", A, "DoOne", cascade_id="x-1", sync_mode=SyncMode.CASCADE)
+        await running.settle(30)
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
+
+
+async def test_what_a_failed_request_left_to_be_done_is_revoked_with_it() -> None:
+    """FAIL_FAST stops at the first saga; what the second does afterwards belongs to the same cascade."""
+    first = Saga({"DoneOne": lambda _: [command("right", B, "DoIt")]})
+    second = Saga({"DoneOne": lambda _: [command("other", B, "DoIt")]})
+    right = Domain()
+    right.refuse["DoIt"] = GRPCError(Status.FAILED_PRECONDITION, "no")
+    handlers = {"left": Domain(), "right": right, "other": Domain()}
+    sagas = {"s": ("left", first), "t": ("left", second)}
+    async with world(handlers=handlers, sagas=sagas) as running:
+        with pytest.raises(GRPCError, match="no"):
+            await send(running, "left", A, "DoOne", cascade_id="x-1", sync_mode=SyncMode.CASCADE)
+        await running.settle(30)
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
+        assert names(await running.events("other", B)) == ["NoOp", "Revocation"]
+
+
+async def test_a_cascade_asked_to_end_twice_at_once_ends_once() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        two_phase = running.runtime.following.two_phase
+        two_phase.begin("x-1")
+        await send(running, "left", A, "DoOne", cascade_id="x-1")
+        async with anyio.create_task_group() as group:
+            group.start_soon(two_phase.request_done, "x-1", "it failed")
+            for _ in range(3):
+                group.start_soon(two_phase.settle, "x-1")
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
