@@ -16,7 +16,7 @@ from angzarr import codec
 from angzarr.coordinator.books import EPOCH
 from angzarr.coordinator.store import SqliteStore, StoreConfig
 from angzarr.coordinator.store.records import COVERED, Append, Key, NewEvent, SetPosition
-from angzarr.coordinator.subscription import EVERYTHING
+from angzarr.coordinator.walking import EVERYTHING
 from angzarr.messages import CommandBook, CommandPage, EventPage, PageHeader, pack
 from tests.bank.messages import AccountOpened, Deposit, Deposited
 

@@ -31,7 +31,7 @@ from angzarr.messages import (
     UpcastRequest,
     UpcastResponse,
 )
-from angzarr.router.status import status_of
+from angzarr.router.status import raise_status
 
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ async def _told(router: Any, operation: Awaitable[T]) -> T:
     """Await a router's answer; whatever it raises becomes the status it would have on the wire."""
     try:
         return await operation
-    except Exception as error:
-        raise status_of(error, expose_internal_errors=router.expose_internal_errors) from error
+    except BaseException as error:
+        raise_status(error, expose_internal_errors=router.expose_internal_errors)
 
 
 class LocalHandler:
@@ -65,8 +65,8 @@ class LocalHandler:
             return answer
         except NeedsEventsError:
             raise
-        except Exception as error:
-            raise status_of(error, expose_internal_errors=self.router.expose_internal_errors) from error
+        except BaseException as error:
+            raise_status(error, expose_internal_errors=self.router.expose_internal_errors)
 
     async def handle_fact(self, request: FactRequest) -> EventBook:
         """See HandlerEndpoint.handle_fact."""

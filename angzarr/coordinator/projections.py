@@ -19,7 +19,8 @@ from angzarr.coordinator.store.records import (
     Key,
     SetPosition,
 )
-from angzarr.coordinator.subscription import EVERYTHING, Subscription
+from angzarr.coordinator.subscription import Subscription
+from angzarr.coordinator.walking import EVERYTHING
 from angzarr.messages import EventBook, Projection
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Projections:
         """Take up where an earlier process stopped."""
         for subscription in self.subscriptions.values():
             await subscription.start()
-            self._group.start_soon(subscription.follow)
+            self._group.start_soon(subscription.walk.follow)
 
     def committed(self, commit: Commit) -> None:
         """Wake the projectors that take the domain."""
@@ -134,19 +135,19 @@ class Projections:
         fed = live.projector if replacement is None else replace(live.projector, endpoint=replacement)
         shadow = Subscription(self._engine, fed, f"{live.consumer}@rebuild", self._group)
         await self._engine.store.submit([ForgetPositions(shadow.consumer)])
-        goal = shadow.wanted = await self._engine.store.head()
-        while await shadow.read_on():
+        goal = shadow.walk.wanted = await self._engine.store.head()
+        while await shadow.walk.read_on():
             await _drained(shadow)
             faults.reached("in a rebuild")
             yield shadow.cursor, max(goal, shadow.cursor)
-            shadow.wanted = await self._engine.store.head()
+            shadow.walk.wanted = await self._engine.store.head()
         live.stop()
         cursor = SetPosition(shadow.consumer, EVERYTHING, shadow.cursor)
         adopt = AdoptPositions(shadow.consumer, live.consumer)
-        await self._engine.store.submit([cursor, *shadow.covering(), adopt])
-        shadow.consumer = live.consumer
+        await self._engine.store.submit([cursor, *shadow.walk.covering(), adopt])
+        shadow.walk.consumer = live.consumer
         self.subscriptions[name] = shadow
-        self._group.start_soon(shadow.follow)
+        self._group.start_soon(shadow.walk.follow)
         shadow.wake(await self._engine.store.head())
         yield goal, goal
 

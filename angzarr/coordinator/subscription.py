@@ -1,6 +1,6 @@
 """One projector's way through the store: every book in order per aggregate, at least once, from a stored position.
 
-A reader walks the store's global order and wakes a lane per aggregate. A lane hands over what lies between the
+A walk through the store's global order wakes a lane per aggregate. A lane hands over what lies between the
 aggregate's position and its newest event, so what an earlier process missed, or a commit in between, is filled in by
 itself. A handler that keeps failing parks its aggregate: a dead letter, and its later books wait until it is replayed
 or skipped; other aggregates go on.
@@ -16,9 +16,8 @@ from grpclib.const import Status
 from angzarr.coordinator import books, dead_letters, faults
 from angzarr.coordinator.asking import guarded
 from angzarr.coordinator.behind import Aggregate
-from angzarr.coordinator.coverage import Coverage
 from angzarr.coordinator.engine import Engine
-from angzarr.coordinator.errors import Pending, StoreError
+from angzarr.coordinator.errors import Pending
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.store.records import (
@@ -28,17 +27,15 @@ from angzarr.coordinator.store.records import (
     SetPosition,
 )
 from angzarr.coordinator.store.writes import microseconds
+from angzarr.coordinator.walking import Walk
 from angzarr.log import get_logger
 from angzarr.messages import EventBook, Projection
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-_READ_AT_ONCE = 1000
-_STRETCH = 20_000
 _REMEMBERED = 20_000
 _PAGES_PER_BOOK = 500
-EVERYTHING = Key("", "", b"")
 _log = get_logger(__name__)
 
 
@@ -56,36 +53,31 @@ class Subscription:
         self, engine: Engine, projector: ProjectorComponent, consumer: str, group: "TaskGroup"
     ) -> None:
         self.projector = projector
-        self.consumer = consumer
+        self.walk: Walk = Walk(engine, projector, consumer, self)
         self._engine = engine
         self._config = engine.config.reactions
-        self._coverage = Coverage(engine.store, consumer, projector.domains)
         self._behind: dict[Key, Aggregate] = {}
         self._parked: set[Key] = set()
         self._positions: OrderedDict[Key, int] = OrderedDict()
         self._lanes: Lanes[Key] = Lanes(group, self._advance, self._config.concurrency)
-        self._woken = asyncio.Event()
-        self.cursor: int = 0
-        self._saved = 0
         self.changed: asyncio.Event = asyncio.Event()
-        self.wanted: int = 0
         self.handed_over: int = 0
-        self._ahead = 0
-        self._caught_up = False
+        self.ahead: int = 0
 
     async def start(self) -> None:
         """Find out how far an earlier process got."""
-        everything = await self._engine.store.position(self.consumer, EVERYTHING)
-        if everything is not None:
-            self._saved = everything.sequence
-        self.cursor = await self._coverage.begin(None if everything is None else everything.sequence)
-        self.wanted = await self._engine.store.head()
         self._parked.update(position.key for position in await self._engine.store.parked(self.consumer))
-        self._woken.set()
+        await self.walk.start()
 
-    def covering(self) -> "list[SetPosition]":
-        """What says that the projector has read its domains from the first event."""
-        return self._coverage.whole()
+    @property
+    def consumer(self) -> str:
+        """The name its positions are kept under."""
+        return self.walk.consumer
+
+    @property
+    def cursor(self) -> int:
+        """Position in the whole store up to which it has read."""
+        return self.walk.cursor
 
     def takes(self, domain: str) -> bool:
         """Whether the projector is to be given the domain's events."""
@@ -93,8 +85,7 @@ class Subscription:
 
     def wake(self, position: int = 0) -> None:
         """Something was stored, up to a position in the whole store."""
-        self.wanted = max(self.wanted, position)
-        self._woken.set()
+        self.walk.wake(position)
 
     def wait_for(self, key: Key, sequence: int) -> "asyncio.Future[Projection]":
         """What the projector answers for the book that ends with an event, once it has taken it in."""
@@ -121,49 +112,8 @@ class Subscription:
             " replay or skip its dead letter",
         )
 
-    async def follow(self) -> None:
-        """Walk the store until cancelled."""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            try:
-                while await self.read_on():
-                    await self._not_too_far_ahead()
-                self._caught_up = True
-                self.changed.set()
-                await self._save()
-            except StoreError as error:
-                _log.error("projector_cannot_read", projector=self.projector.name, error=str(error))
-                await asyncio.sleep(1.0)
-                self._woken.set()
-
-    async def read_on(self) -> bool:
-        """Note what the next stretch of the store holds for the projector; False when it has all been read.
-
-        A stretch is bounded, because events of other domains may lie in it by the million.
-        """
-        if self.cursor >= self.wanted:
-            return False
-        domains, upto = self._coverage.stretch(self.cursor, min(self.wanted, self.cursor + _STRETCH))
-        most = min(_READ_AT_ONCE, self._config.read_ahead)
-        events = await self._engine.store.since(self.cursor, most, domains, upto)
-        for event in events:
-            if self.takes(event.key.domain):
-                self._owe(event)
-        self.cursor = events[-1].position if len(events) == most else upto
-        return True
-
-    async def _not_too_far_ahead(self) -> None:
-        """Read no more until the projector has taken in some of what was read: memory is bounded."""
-        limit = self._config.read_ahead
-        if self._ahead < limit:
-            return
-        await self._save()
-        while self._ahead > limit // 2:
-            self.changed.clear()
-            await self.changed.wait()
-
-    def _owe(self, event: LoggedEvent) -> None:
+    def owe(self, event: LoggedEvent) -> None:
+        """See Backlog."""
         key = event.key
         if key in self._parked or self._positions.get(key, -1) >= event.page.sequence:
             return
@@ -176,21 +126,15 @@ class Subscription:
         behind.position = behind.position or event.position
         behind.noted += 1
         behind.newest = (event.page.sequence, event.correlation_id)
-        self._ahead += 1
+        self.ahead += 1
         if event.correlation_id:
             behind.correlation_ids.add(event.correlation_id)
         self._lanes.wake(key)
 
-    async def _save(self) -> None:
-        """Store how far everything has been taken in; what is not is read again after a restart."""
-        waiting = [behind.position - 1 for behind in self._behind.values() if behind.position]
-        done = min([self.cursor, *waiting])
-        marks = self._coverage.caught_up(done)
-        if done > self._saved:
-            marks.append(SetPosition(self.consumer, EVERYTHING, done))
-            self._saved = done
-        if marks:
-            await self._engine.store.submit(marks)
+    @property
+    def oldest(self) -> int | None:
+        """See Backlog."""
+        return min((behind.position for behind in self._behind.values() if behind.position), default=None)
 
     async def _advance(self, key: Key) -> float | None:
         behind = self._behind.get(key)
@@ -226,12 +170,12 @@ class Subscription:
             return AGAIN
         self._done_with(key)
         if not self._behind:
-            self._woken.set()
+            self.walk.wake()
         self.changed.set()
         return None
 
     def _done_with(self, key: Key) -> None:
-        self._ahead -= self._behind.pop(key).noted
+        self.ahead -= self._behind.pop(key).noted
 
     async def _position(self, key: Key) -> int:
         known = self._positions.get(key)
@@ -340,7 +284,7 @@ class Subscription:
     def _let_go(self, key: Key) -> None:
         behind = self._behind.pop(key, None)
         if behind is not None:
-            self._ahead -= behind.noted
+            self.ahead -= behind.noted
             behind.tell(GRPCError(Status.NOT_FOUND, "The edition was deleted"))
 
     def cascade_ended(self) -> None:
@@ -364,10 +308,10 @@ class Subscription:
             for key, behind in self._behind.items()
             if correlation_id is None or correlation_id in behind.correlation_ids
         ]
-        if self.cursor < self.wanted or not self._caught_up:
-            rows.append(
-                Pending(self.projector.name, "*", b"", self.wanted, 0, 0.0, f"read up to {self.cursor}")
-            )
+        walk = self.walk
+        if walk.cursor < walk.wanted or not walk.caught_up:
+            state = f"read up to {walk.cursor}"
+            rows.append(Pending(self.projector.name, "*", b"", walk.wanted, 0, 0.0, state))
         return rows
 
     @property

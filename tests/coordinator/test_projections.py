@@ -10,7 +10,7 @@ from grpclib.const import Status
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig, SettleTimeout
 from angzarr.coordinator.handlers import ProjectorComponent
 from angzarr.coordinator.store import SqliteStore
-from angzarr.coordinator.subscription import EVERYTHING
+from angzarr.coordinator.walking import EVERYTHING
 from angzarr.messages import (
     CommandBook,
     CommandPage,
