@@ -369,6 +369,22 @@ def test_a_directory_that_cannot_be_imported_is_refused(tmp_path: Path, name: st
     assert f"{name!r} is not an importable name" in _refusal([protos], tmp_path / name).message
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a disk that is full")
+def test_a_device_in_place_of_the_directory_is_left_alone(tmp_path: Path) -> None:
+    root = _write(tmp_path / "protos", a="package a; message A {}")
+    (link := tmp_path / "messages").symlink_to("/dev/full")
+    assert str(_refusal([root], link)) == f"{link} is a file"
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    root = _write(tmp_path / "protos", a="package a; message A {}")
+    (tmp_path / "file").touch()
+    error = _refusal([root], tmp_path / "file" / "messages")
+    assert str(error) == f"{tmp_path}/file/messages cannot be written: File exists"
+    assert error.remedy == "choose a directory of yours, on a disk with space left"
+
+
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
     error = _refusal([tmp_path / "nowhere"], tmp_path / "out")
 

@@ -73,7 +73,7 @@ def require_ours(target: Path) -> None:
     Raises:
         CommandLineError: it holds others.
     """
-    if target.is_file():
+    if target.exists() and not target.is_dir():
         raise CommandLineError(f"{target} is a file", remedy="give a directory")
     for found in sorted(target.rglob("*")):
         if found.is_file() and not _is_generated(found):
@@ -99,7 +99,20 @@ def write_tree(tree: Tree, target: Path, check: Callable[[Path], None] = lambda 
         tree: content by relative path.
         target: the directory; replaced if it is there.
         check: called with the new directory before it takes the place of the old one; what it raises stops it.
+
+    Raises:
+        CommandLineError: the directory cannot be written.
     """
+    try:
+        _write_tree(tree, target, check)
+    except OSError as error:
+        raise CommandLineError(
+            f"{target} cannot be written: {error.strerror or error}",
+            remedy="choose a directory of yours, on a disk with space left",
+        ) from None
+
+
+def _write_tree(tree: Tree, target: Path, check: Callable[[Path], None]) -> None:
     home = next(parent for parent in target.resolve().parents if parent.is_dir())
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=home) as directory:
         fresh = Path(directory, "generated_anew", target.resolve().name)
