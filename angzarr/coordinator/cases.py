@@ -8,9 +8,10 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, dead_letters
+from angzarr.coordinator.answers import commit_of, new_events
 from angzarr.coordinator.checks import SAGA_FAILURES_DOMAIN
 from angzarr.coordinator.commits import Flow, Origin
-from angzarr.coordinator.engine import Engine, commit_of, new_events
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.sending import PROCESS_MANAGER, SAGA, cause_of, delivery_of, stamped_of, unpack_body
 from angzarr.coordinator.steps import FailedError, Item

@@ -9,15 +9,9 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, checks, dead_letters, editions, merge
+from angzarr.coordinator.answers import answered_for, commit_of, new_events, snapshot_of, stamped
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
-from angzarr.coordinator.engine import (
-    Engine,
-    answered_for,
-    commit_of,
-    new_events,
-    snapshot_of,
-    stamped,
-)
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.handlers import HandlerEndpoint
 from angzarr.coordinator.status import internal, invalid, mismatch, sent_to_review

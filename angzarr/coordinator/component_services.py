@@ -143,7 +143,7 @@ class SagaCoordinatorService(_Runner):
             if saga.source == book.cover.domain:
                 asked = clone(request)
                 if not asked.destination_sequences:
-                    asked.destination_sequences = await self._reactions.steps.saga_destinations(
+                    asked.destination_sequences = await self._reactions.steps.reactors.saga_destinations(
                         saga, books.key_of(book.cover), book.cover
                     )
                 answer = await self._engine.call(f"Saga {saga.name!r}", saga.endpoint.handle(asked))
@@ -194,7 +194,9 @@ class ProcessManagerCoordinatorService(_Runner):
                 trigger=book,
                 process_state=request.process_state,
                 destination_sequences=request.destination_sequences
-                or await self._reactions.steps.manager_destinations(manager, books.key_of(book.cover)),
+                or await self._reactions.steps.reactors.manager_destinations(
+                    manager, books.key_of(book.cover)
+                ),
             )
             if not has_field(request, "process_state"):
                 key = Key(

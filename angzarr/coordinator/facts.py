@@ -6,9 +6,10 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, checks
+from angzarr.coordinator.answers import commit_of, created, new_events, not_too_many, snapshot_of
 from angzarr.coordinator.commands import provenance_of, repeated
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
-from angzarr.coordinator.engine import Engine, commit_of, created, new_events, not_too_many, snapshot_of
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError, StoreError
 from angzarr.coordinator.status import internal, invalid
 from angzarr.coordinator.store.records import Key, Provenance

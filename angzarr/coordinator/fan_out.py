@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from grpclib import GRPCError
 
 from angzarr.coordinator import dead_letters, wire
+from angzarr.coordinator.answers import first_command
 from angzarr.coordinator.cascade import Cascade, ChainStoppedError, Failure, too_deep
 from angzarr.coordinator.cases import notification
 from angzarr.coordinator.commits import Commit, Flow, Origin
-from angzarr.coordinator.engine import first_command
 from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.reactions import belonging

@@ -1,7 +1,7 @@
 """A process manager's own events, made ready to be stored."""
 
 from angzarr.coordinator import books
-from angzarr.coordinator.engine import created
+from angzarr.coordinator.answers import created
 from angzarr.coordinator.store.records import Key
 from angzarr.messages import (
     EventBook,

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from grpclib import GRPCError
 
 from angzarr.coordinator.commits import ASYNC, Commit, Flow
-from angzarr.coordinator.engine import (
-    Engine,
-)
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import Pending, StoreError
 from angzarr.coordinator.lanes import AGAIN, Lanes, backoff
 from angzarr.coordinator.remote import UnreachableError
@@ -40,9 +38,7 @@ from angzarr.coordinator.store.records import (
 )
 from angzarr.coordinator.store.writes import microseconds
 from angzarr.log import get_logger
-from angzarr.messages import (
-    SyncMode,
-)
+from angzarr.messages import SyncMode
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -76,9 +72,10 @@ class Reactions:
             return []
         correlation_id = commit.book.cover.correlation_id
         first, last = pages[0].sequence, pages[-1].sequence
-        names = [(SAGA, saga.name) for saga in self.steps.sagas.values() if saga.source == key.domain]
+        reactors = self.steps.reactors
+        names = [(SAGA, saga.name) for saga in reactors.sagas.values() if saga.source == key.domain]
         if correlation_id:
-            managers = self.steps.managers.values()
+            managers = reactors.managers.values()
             names += [(PROCESS_MANAGER, one.name) for one in managers if key.domain in one.sources]
         if not names:
             return []

@@ -12,10 +12,12 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.coordinator import books
+from angzarr.coordinator.answers import first_command
 from angzarr.coordinator.cases import Case, is_for
-from angzarr.coordinator.engine import Engine, first_command
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.handlers import ProcessManagerComponent, SagaComponent
+from angzarr.coordinator.reactors import Reactors
 from angzarr.coordinator.sending import (
     PROCESS_MANAGER,
     REJECTION,
@@ -50,7 +52,6 @@ from angzarr.router.rejections import carried
 if TYPE_CHECKING:
     from angzarr.coordinator.commits import Flow
     from angzarr.coordinator.speculation import CompensationPipeline
-    from angzarr.coordinator.stepping import Steps
 
 M = TypeVar("M", bound=betterproto.Message)
 
@@ -65,46 +66,46 @@ class Rejections:
     revocation, a notification for somebody else) becomes a row of its own, so that a crash in between loses none.
     """
 
-    def __init__(self, engine: Engine, compensation: "CompensationPipeline") -> None:
+    def __init__(self, engine: Engine, compensation: "CompensationPipeline", reactors: Reactors) -> None:
         self._engine = engine
+        self._reactors = reactors
         self._compensation = compensation
 
-    async def tell(
-        self, steps: "Steps", item: Item, rejected: CommandBook, meta: dict[str, Any], flow: "Flow"
-    ) -> Done:
+    async def tell(self, item: Item, rejected: CommandBook, meta: dict[str, Any], flow: "Flow") -> Done:
         """Do one row: tell whoever is to hear of a rejected command, or carry out what it said.
 
         Args:
-            steps: what calls components and stores what they answer.
             item: the row.
             rejected: the refused command.
             meta: what the row's body says beside it.
             flow: how what it causes runs.
         """
         case = Case.of(self._engine, item, rejected, meta, flow)
-        manager = steps.managers.get(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
+        manager = self._reactors.managers.get(item.row.component) if meta["kind"] == PROCESS_MANAGER else None
         if "verdict" in meta:
-            return await self._carry_out(steps, case, _read(BusinessResponse, meta["verdict"]), manager)
+            return await self._carry_out(case, _read(BusinessResponse, meta["verdict"]), manager)
         if "notice" in meta:
-            return await self._forward_for_saga(steps, case, _read(Notification, meta["notice"]))
+            return await self._forward_for_saga(case, _read(Notification, meta["notice"]))
         if manager is not None:
-            return await self._tell_manager(steps, case, manager, case.notice())
-        saga = steps.sagas.get(item.row.component)
+            return await self._tell_manager(case, manager, case.notice())
+        saga = self._reactors.sagas.get(item.row.component)
         if saga is not None and "asked" not in meta and _rejected_key(rejected) in saga.rejected:
-            return await self._tell_saga(steps, case, saga, meta)
-        return await self._tell_aggregate(steps, case, case.notice())
+            return await self._tell_saga(case, saga, meta)
+        return await self._tell_aggregate(case, case.notice())
 
-    async def _tell_saga(self, steps: "Steps", case: Case, saga: SagaComponent, meta: dict[str, Any]) -> Done:
+    async def _tell_saga(self, case: Case, saga: SagaComponent, meta: dict[str, Any]) -> Done:
         """Tell a saga that wants to hear of it; its source is told afterwards, unless the saga says what to tell it."""
         item = case.item
         trigger = _trigger(case.notice(), case.source, item.row.last_sequence)
         try:
-            answer = await steps.ask(item, "Saga", saga.endpoint.handle(SagaHandleRequest(source=trigger)))
+            answer = await self._reactors.ask(
+                item, "Saga", saga.endpoint.handle(SagaHandleRequest(source=trigger))
+            )
         except FailedError as failure:
             if may_pass(failure.error):
                 raise
             _log.warning("saga_rejection_failed", component=saga.name, error=failure.error.message)
-            return await steps.supersede(item, [_again(item, meta, asked=False)])
+            return await self._reactors.supersede(item, [_again(item, meta, asked=False)])
         facts, verdict = carried(answer.events)
         sender = Sender(saga.name, SAGA, case.source, item.row.last_sequence)
         index = _AFTER_REJECTION * (1 + meta["index"])
@@ -117,11 +118,10 @@ class Rejections:
             rows.append(_again(item, meta, asked=bool(sent), notice=_text(verdict.notification)))
         if verdict.notification is None or not is_for(verdict.notification, case.source):
             rows.append(_again(item, meta, asked=bool(sent or rows)))
-        return await steps.supersede(item, [*rows, *sent])
+        return await self._reactors.supersede(item, [*rows, *sent])
 
     async def _tell_manager(
         self,
-        steps: "Steps",
         case: Case,
         manager: ProcessManagerComponent,
         notice: Notification,
@@ -145,7 +145,7 @@ class Rejections:
 
         for _ in range(self._engine.config.commands.attempts):
             try:
-                done = await steps.advance(
+                done = await self._reactors.advance(
                     item,
                     manager,
                     trigger,
@@ -165,9 +165,7 @@ class Rejections:
             return done
         raise case.crowded_out()
 
-    async def _tell_aggregate(
-        self, steps: "Steps", case: Case, notice: Notification, *, upstream: bool = False
-    ) -> Done:
+    async def _tell_aggregate(self, case: Case, notice: Notification, *, upstream: bool = False) -> Done:
         try:
             answer = await self._compensation.handle(case.compensating(notice), case.origin())
         except GRPCError as error:
@@ -178,11 +176,10 @@ class Rejections:
         if has_field(answer, "notification") and upstream:
             await case.emit_system_revocation("the notification was forwarded once already")
             return Done()
-        return await self._carry_out(steps, case, answer, None)
+        return await self._carry_out(case, answer, None)
 
     async def _carry_out(
         self,
-        steps: "Steps",
         case: Case,
         answer: BusinessResponse,
         manager: ProcessManagerComponent | None,
@@ -197,27 +194,25 @@ class Rejections:
                 text = f"Compensation aborted the chain: {answer.revocation.reason or case.reason}"
                 return Done(rejection=GRPCError(Status.ABORTED, text))
         elif has_field(answer, "notification"):
-            return await self._forward(
-                steps, await case.forwarded(answer.notification), case, answer.notification
-            )
+            return await self._forward(await case.forwarded(answer.notification), case, answer.notification)
         else:
             await case.unanswered("the source did not compensate")
         return Done()
 
-    async def _forward_for_saga(self, steps: "Steps", case: Case, notice: Notification) -> Done:
+    async def _forward_for_saga(self, case: Case, notice: Notification) -> Done:
         """A saga's notification goes to the aggregate it names, else to the saga's source."""
         onward = case if is_for(notice, case.source) else await case.forwarded(notice)
-        return await self._forward(steps, onward, case, notice)
+        return await self._forward(onward, case, notice)
 
-    async def _forward(self, steps: "Steps", onward: Case | None, case: Case, notice: Notification) -> Done:
+    async def _forward(self, onward: Case | None, case: Case, notice: Notification) -> Done:
         if onward is None:
             await case.emit_system_revocation("the notification names no aggregate to forward it to")
             return Done()
         notice = onward.completed(notice)
-        above = steps.manager_of(onward.source.domain)
+        above = self._reactors.manager_of(onward.source.domain)
         if above is not None:
-            return await self._tell_manager(steps, onward, above, notice, upstream=True)
-        return await self._tell_aggregate(steps, onward, notice, upstream=True)
+            return await self._tell_manager(onward, above, notice, upstream=True)
+        return await self._tell_aggregate(onward, notice, upstream=True)
 
     async def _revoke(self, case: Case, revocation: RevocationResponse) -> None:
         reason = revocation.reason or case.reason

@@ -18,6 +18,7 @@ from angzarr.coordinator.letters import DeadLetters
 from angzarr.coordinator.projections import Projections
 from angzarr.coordinator.queries import Queries
 from angzarr.coordinator.reactions import Reactions
+from angzarr.coordinator.reactors import Reactors
 from angzarr.coordinator.rejections import Rejections
 from angzarr.coordinator.services import CommandHandlerCoordinatorService, EventQueryService
 from angzarr.coordinator.speculation import CompensationPipeline, Speculation
@@ -51,7 +52,8 @@ class Runtime:
         self.engine = engine
         self.streams: EventStreams = EventStreams(serving.subscriber_buffer)
         self.projections: Projections = Projections(engine, group)
-        steps = Steps(engine, commands, facts, Rejections(engine, compensation))
+        reactors = Reactors(engine)
+        steps = Steps(engine, commands, facts, Rejections(engine, compensation, reactors), reactors)
         self.reactions: Reactions = Reactions(engine, steps, group)
         self.following: Following = Following(
             engine, self.reactions, self.projections, self.streams, compensation, group

@@ -1,9 +1,10 @@
 """HandleSyncSpeculative and HandleCompensation: the handler's answer without the sequence check."""
 
 from angzarr.coordinator import books, checks
+from angzarr.coordinator.answers import answered_for, commit_of, new_events, snapshot_of, stamped
 from angzarr.coordinator.commands import causes_of, repeated, stamp_deferred
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
-from angzarr.coordinator.engine import Engine, answered_for, commit_of, new_events, snapshot_of, stamped
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.status import internal, invalid
 from angzarr.coordinator.store.records import History, Key, StoredPage

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from angzarr.coordinator import books
+from angzarr.coordinator.answers import new_events
 from angzarr.coordinator.commits import Commit, Flow
-from angzarr.coordinator.engine import Engine, new_events
+from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.store.records import Append, EndCascade, Key, Operation
 from angzarr.log import get_logger
