@@ -101,12 +101,9 @@ async def _run(app: App, store: str, uds_base: str | None, tcp: str | None, as_j
     if os.environ.get(CHILD):
         _end_with_parent()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with (
-            EmbeddedCoordinator(app, store=store, uds_base=uds_base, tcp=tcp) as coordinator,
-            report_stalls(),
-        ):
+        async with EmbeddedCoordinator(app, store=store, uds_base=uds_base, tcp=tcp) as coordinator:
             _announce(app, store, coordinator.domains, coordinator.addresses, as_json=as_json)
-            with report_blocking_calls():
+            with report_stalls(), report_blocking_calls():
                 async for _ in signals:
                     break
     if not as_json:

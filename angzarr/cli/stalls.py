@@ -4,18 +4,16 @@ A watchdog finds whatever takes long. Where blockbuster is installed, it also fi
 sleeping in the event loop. In a development run they are reported, not forbidden.
 """
 
-import asyncio
 import sys
 import sysconfig
-import threading
-import time
-import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from angzarr.log import get_logger
+from angzarr.server.stalls import place_of, reporting_stalls
 
 _log = get_logger(__name__)
 _OURS = str(Path(__file__).parents[1])
@@ -24,57 +22,23 @@ _NOT_THE_USERS = (
     "<",
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
 )
-_LOOP = ("asyncio", "selectors", "uvloop", "anyio", __file__)
+_LOOP = ("asyncio", "selectors", "uvloop", "anyio")
 
 
-@asynccontextmanager
-async def report_stalls(limit: float = 0.2) -> AsyncIterator[None]:
-    """Log a warning, with the place in the code, when the event loop does not turn for a while.
+def report_stalls(limit: float = 0.2) -> AbstractContextManager[None]:
+    """Log a warning, with the place in the code, when the running event loop does not turn for a while.
 
     Args:
         limit: seconds without a turn that are worth a warning.
     """
-    watch = _Watch(threading.get_ident(), limit)
-    beating = asyncio.create_task(watch.beat(), name="stalls")
-    thread = threading.Thread(target=watch.look, name="stalls", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        watch.stopped.set()
-        beating.cancel()
 
+    def report(frame: FrameType, seconds: float) -> Callable[[float], None] | None:
+        if any(part in frame.f_code.co_filename for part in _LOOP):
+            return None  # the loop itself, which only was not given the processor
+        _log.warning("event_loop_blocked", limit=limit, at=place_of(frame))
+        return lambda total: None
 
-class _Watch:
-    def __init__(self, thread: int, limit: float) -> None:
-        self.stopped = threading.Event()
-        self._thread = thread
-        self._limit = limit
-        self._beat = time.monotonic()
-
-    async def beat(self) -> None:
-        while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(self._limit / 4)
-
-    def look(self) -> None:
-        told = 0.0
-        while not self.stopped.wait(self._limit / 4):
-            beat = self._beat
-            if beat == told or time.monotonic() - beat <= self._limit:
-                continue
-            place = _place(self._thread)
-            if place:
-                told = beat
-                _log.warning("event_loop_blocked", limit=self._limit, at=place)
-
-
-def _place(thread: int) -> str:
-    """Where a thread is; ``""`` when that is the event loop itself, which then only was not given the processor."""
-    stack = traceback.extract_stack(sys._current_frames().get(thread))
-    if not stack or any(part in stack[-1].filename for part in _LOOP):
-        return ""
-    return f"{stack[-1].filename}:{stack[-1].lineno} in {stack[-1].name}"
+    return reporting_stalls(report, limit)
 
 
 @contextmanager
@@ -119,7 +83,7 @@ def _users_place(frame: Any) -> str:
         if file.startswith("<frozen importlib"):
             return ""
         if not place and not file.startswith(_NOT_THE_USERS):
-            place = f"{file}:{frame.f_lineno} in {frame.f_code.co_name}"
+            place = place_of(frame)
         elif place and file.startswith(_OURS):
             return place
         frame = frame.f_back

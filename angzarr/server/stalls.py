@@ -1,6 +1,6 @@
-"""Naming the handler that holds the event loop: as long as it does, no other call is answered and no signal heard.
+"""Saying what holds the event loop, above all which handler: meanwhile no other call is answered and no signal heard.
 
-A thread looks four times in ``LIMIT`` whether the loop turns; a call costs nothing more for that.
+A thread looks four times in the limit whether the loop turns; a call costs nothing more for that.
 """
 
 import asyncio
@@ -8,16 +8,19 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 from structlog.stdlib import BoundLogger
 
 from angzarr.log import get_logger
 
 log: BoundLogger = get_logger(__name__)
+
+Ended: TypeAlias = Callable[[float], None]
+Report: TypeAlias = Callable[[FrameType, float], Ended | None]
 
 LIMIT = 1.0
 """Seconds without a turn of the loop that are worth a warning."""
@@ -50,10 +53,38 @@ def naming_stalls(handlers: Mapping[CodeType, str], limit: float = LIMIT) -> Ite
         handlers: what `code_of` found; without any, nothing is watched.
         limit: seconds without a turn that are worth it.
     """
+
+    def report(frame: FrameType, seconds: float) -> Ended | None:
+        name = _handler_in(frame, handlers)
+        if not name:
+            return None
+        log.warning(
+            "handler_blocks_event_loop",
+            handler=name,
+            seconds=round(seconds, 1),
+            at=place_of(frame),
+            remedy=_REMEDY,
+        )
+        return lambda total: log.warning("handler_blocked_event_loop", handler=name, seconds=round(total, 1))
+
     if not handlers:
         yield
         return
-    watch = _Watch(handlers, limit)
+    with reporting_stalls(report, limit):
+        yield
+
+
+@contextmanager
+def reporting_stalls(report: Report, limit: float) -> Iterator[None]:
+    """Have a thread look whether the running loop turns.
+
+    Args:
+        report: called in that thread, once or until it answers something, when the loop does not turn: with where the
+            loop's thread is and the seconds since its last turn. Its answer is called with all the seconds when the
+            loop turns again; None says that the place is not worth a report.
+        limit: seconds without a turn that are worth it.
+    """
+    watch = _Watch(report, limit)
     watch.beat()
     threading.Thread(target=watch.look, name="angzarr-stalls", daemon=True).start()
     try:
@@ -63,8 +94,8 @@ def naming_stalls(handlers: Mapping[CodeType, str], limit: float = LIMIT) -> Ite
 
 
 class _Watch:
-    def __init__(self, handlers: Mapping[CodeType, str], limit: float) -> None:
-        self._handlers = handlers
+    def __init__(self, report: Report, limit: float) -> None:
+        self._report = report
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -86,31 +117,33 @@ class _Watch:
         """Look after the loop until it is told to stop; runs in a thread of its own."""
         while not self._stopped.wait(self._limit / 4):
             last = self._last
-            if time.monotonic() - last > self._limit:
-                frame = sys._current_frames().get(self._thread)
-                name = _handler_in(frame, self._handlers)
-                if name and frame is not None:
-                    where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-                    del frame
-                    self._tell(name, where, last)
+            seconds = time.monotonic() - last
+            if seconds <= self._limit:
+                continue
+            ended = self._told(seconds)
+            if ended is None:
+                continue
+            while self._last == last and not self._stopped.wait(self._limit / 4):
+                pass
+            if self._last != last:
+                ended(self._last - last)
 
-    def _tell(self, name: str, where: str, last: float) -> None:
-        log.warning(
-            "handler_blocks_event_loop",
-            handler=name,
-            seconds=round(time.monotonic() - last, 1),
-            at=where,
-            remedy=_REMEDY,
-        )
-        while self._last == last and not self._stopped.wait(self._limit / 4):
-            pass
-        if self._last != last:
-            log.warning("handler_blocked_event_loop", handler=name, seconds=round(self._last - last, 1))
+    def _told(self, seconds: float) -> Ended | None:
+        frame = sys._current_frames().get(self._thread)
+        if frame is None or frame.f_code.co_filename == __file__:  # the loop turns just now
+            return None
+        return self._report(frame, seconds)
 
 
-def _handler_in(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
+def place_of(frame: FrameType) -> str:
+    """Where a frame is, for people."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _handler_in(at: FrameType, handlers: Mapping[CodeType, str]) -> str:
     """The outermost handler's method on a stack, since handlers call methods of their own; ``""`` for none."""
     found = ""
+    frame: FrameType | None = at
     while frame is not None:
         found = handlers.get(frame.f_code, found)
         frame = frame.f_back

@@ -15,11 +15,10 @@ from angzarr.retry import ExponentialBackoffRetry
 
 
 async def test_a_blocked_loop_is_reported_once_with_its_place() -> None:
-    with capture_logs() as logs:
-        async with report_stalls(limit=0.05):
-            await anyio.sleep(0.02)
-            _block(logs)
-            await anyio.sleep(0.02)
+    with capture_logs() as logs, report_stalls(limit=0.05):
+        await anyio.sleep(0.02)
+        _block(logs)
+        await anyio.sleep(0.02)
 
     (entry,) = blocked(logs)
     assert entry["event"] == "event_loop_blocked"
@@ -41,10 +40,9 @@ def blocked(logs: list[EventDict]) -> list[EventDict]:
 
 
 async def test_a_loop_that_turns_is_left_alone() -> None:
-    with capture_logs() as logs:
-        async with report_stalls(limit=5.0):
-            for _ in range(20):
-                await anyio.lowlevel.checkpoint()
+    with capture_logs() as logs, report_stalls(limit=5.0):
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
 
     assert logs == []
 
