@@ -141,7 +141,7 @@ class Engine:
         if not isinstance(endpoint, LocalHandler) or key.edition != MAIN or cascade_id:
             book = await self.book_for_handler(history, cascade_id)
             return await self.call(what, endpoint.handle(ContextualCommand(events=book, command=command)))
-        known = self.hot.get(key, history.next_sequence)
+        known = await self._known(key, history.next_sequence)
         if known is not None:
             try:
                 return await self.call(what, endpoint.decide(command, HotHistory(known, None)))
@@ -154,6 +154,17 @@ class Engine:
         if all(page.state == COMMITTED for page in history.pages):
             self.hot.put(key, known)
         return answer
+
+    async def _known(self, key: Key, next_sequence: int) -> HotAggregate | None:
+        known = self.hot.get(key, next_sequence)
+        if known is None or key.domain not in self.components.upcasters:
+            return known
+        try:
+            known.apply(await self.upcast(key.domain, known.take_stored()))
+        except BaseException:
+            self.hot.drop(key)
+            raise
+        return self.hot.get(key, next_sequence)
 
     async def _events(self, history: History) -> BookHistory | RawHistory:
         """A history for a router of this process, which folds stored pages as they are."""
@@ -239,7 +250,11 @@ class Engine:
         if commit.key.edition == MAIN and not commit.flow.cascade_id:
             known = self.hot.get(commit.key, history.next_sequence)
             if known is not None:
-                known.advance(commit.book.pages, snapshot and snapshot.sequence)
+                known.advance(
+                    commit.book.pages,
+                    snapshot and snapshot.sequence,
+                    to_upcast=commit.key.domain in self.components.upcasters,
+                )
             self.cache.extend(history, commit.stored, snapshot)
         else:
             self.forget(commit.key)

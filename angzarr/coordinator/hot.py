@@ -66,23 +66,38 @@ class HotAggregate:
         snapshot_sequence: of its newest snapshot, or None.
     """
 
-    __slots__ = ("_states", "_tail", "next_sequence", "snapshot_sequence")
+    __slots__ = ("_as_stored", "_states", "_tail", "next_sequence", "snapshot_sequence")
 
     def __init__(self, next_sequence: int, snapshot_sequence: int | None) -> None:
         self.next_sequence: int = next_sequence
         self.snapshot_sequence = snapshot_sequence
         self._states: dict[Fold, tuple[Any, int]] = {}
         self._tail: list[Payload] = []
+        self._as_stored: list[EventPage] = []
 
-    def advance(self, pages: Sequence[EventPage], snapshot_sequence: int | None) -> None:
-        """New events were stored."""
+    def advance(
+        self, pages: Sequence[EventPage], snapshot_sequence: int | None, *, to_upcast: bool = False
+    ) -> None:
+        """New events were stored; those ``to_upcast`` are applied when they have been (``take_stored``, ``apply``)."""
+        if to_upcast:
+            self._as_stored += pages
+        else:
+            self.apply(pages)
+        self.next_sequence += len(pages)
+        if snapshot_sequence is not None:
+            self.snapshot_sequence = snapshot_sequence
+
+    def apply(self, pages: Sequence[EventPage]) -> None:
+        """Let the states follow these events, which are in the newest version of their types."""
         for page in pages:
             payload = any_of(page)
             if payload is not None:
                 self._tail.append((payload.type_url, payload.value))
-        self.next_sequence += len(pages)
-        if snapshot_sequence is not None:
-            self.snapshot_sequence = snapshot_sequence
+
+    def take_stored(self) -> list[EventPage]:
+        """The events that are still to be upcast and applied; whoever takes them must."""
+        pages, self._as_stored = self._as_stored, []
+        return pages
 
     @property
     def folds(self) -> "tuple[Fold, ...]":

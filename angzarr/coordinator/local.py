@@ -12,7 +12,6 @@ from angzarr.coordinator.handlers import (
     ProcessManagerComponent,
     ProjectorComponent,
     SagaComponent,
-    UpcasterEndpoint,
 )
 from angzarr.coordinator.hot import HotHistory, NeedsEventsError
 from angzarr.messages import (
@@ -119,20 +118,24 @@ class LocalProjector:
 
 
 class LocalUpcaster:
-    """An upcaster router."""
+    """The upcaster routers of a domain, each given what the one before it answered."""
 
-    def __init__(self, router: Any) -> None:
-        self.router = router
+    def __init__(self, *routers: Any) -> None:
+        self.routers = routers
 
     async def upcast(self, request: UpcastRequest) -> UpcastResponse:
         """See UpcasterEndpoint.upcast."""
-        return await _told(self.router, self.router.dispatch(request))
+        answer = UpcastResponse(events=request.events)
+        for router in self.routers:
+            request = UpcastRequest(domain=request.domain, events=answer.events)
+            answer = await _told(router, router.dispatch(request))
+        return answer
 
 
 def components_of(routers: Iterable[Any]) -> Components:
     """What the routers of an application are to the coordinator: each class of a router by its own name."""
     commands: dict[str, HandlerEndpoint] = {}
-    upcasters: dict[str, UpcasterEndpoint] = {}
+    versions: dict[str, list[Any]] = {}
     sagas: list[SagaComponent] = []
     managers: list[ProcessManagerComponent] = []
     projectors: list[ProjectorComponent] = []
@@ -140,7 +143,8 @@ def components_of(routers: Iterable[Any]) -> Components:
         if router.kind == "command_handler":
             commands.update({info.domain: LocalHandler(router) for info in router.handlers})
         elif router.kind == "upcaster":
-            upcasters.update({info.domain: LocalUpcaster(router) for info in router.handlers})
+            for domain in {info.domain for info in router.handlers}:
+                versions.setdefault(domain, []).append(router)
         for one, info in _single(router):
             if router.kind == "saga":
                 sagas.append(
@@ -154,6 +158,7 @@ def components_of(routers: Iterable[Any]) -> Components:
                 )
             elif router.kind == "projector":
                 projectors.append(ProjectorComponent(info.name, info.domains, LocalProjector(one), info.cls))
+    upcasters = {domain: LocalUpcaster(*of_domain) for domain, of_domain in versions.items()}
     return Components(commands, tuple(sagas), tuple(managers), tuple(projectors), upcasters)
 
 

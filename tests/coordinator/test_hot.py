@@ -3,14 +3,20 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any as Anything
 
 import pytest
+from grpclib import GRPCError
+from grpclib.const import Status
 
 from angzarr.app import App
 from angzarr.coordinator import CommandConfig, CoordinatorConfig, EmbeddedCoordinator
 from angzarr.coordinator.hot import HotStates
 from angzarr.coordinator.store.records import Key
-from angzarr.router import Router, applies, command_handler, handles
+from angzarr.errors import ClientError
+from angzarr.errors import GRPCError as AngzarrGRPCError
+from angzarr.messages import UpcastRequest, UpcastResponse, pack
+from angzarr.router import Router, applies, command_handler, handles, upcaster, upcasts
 from tests.bank.messages import Deposit, Deposited, Withdraw, Withdrawn
 
 ROOT = uuid.UUID(int=1)
@@ -87,3 +93,57 @@ async def test_a_state_of_another_sequence_is_not_used(sequence: int) -> None:
     states = HotStates(2)
     states.put(Key("account", "", b"x" * 16), HotAggregate(1, None))
     assert states.get(Key("account", "", b"x" * 16), sequence) is None
+
+
+@upcaster(name="twice", domain="account")
+class Twice:
+    """What is written counts half: handlers still write the old version."""
+
+    @upcasts(Withdrawn, Deposited)
+    def counted(self, old: Withdrawn) -> Deposited:
+        return Deposited(amount=1000 + old.amount)
+
+
+class Failing:
+    """An upcaster that can do it once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def upcast(self, request: UpcastRequest) -> UpcastResponse:
+        self.asked += 1
+        if self.asked == 2:
+            raise GRPCError(Status.UNAVAILABLE, "gone")
+        return UpcastResponse(events=request.events)
+
+
+def routers(*more: type) -> list[Anything]:
+    own = [Router("accounts").with_handler(Vandal, Vandal).build()]
+    return [*own, *(Router(one.__name__).with_handler(one, one).build() for one in more)]
+
+
+@pytest.mark.parametrize("hot_states", [0, 10])
+async def test_new_events_of_an_old_version_are_upcast_before_a_kept_state_follows_them(
+    hot_states: int,
+) -> None:
+    config = CoordinatorConfig(commands=CommandConfig(hot_states=hot_states))
+    async with EmbeddedCoordinator(App("bank", routers=routers(Twice)), config=config) as running:
+        account = running.client("account")
+        for command in (Deposit(amount=1), Withdraw(amount=3)):
+            await account.send(command, root=ROOT)
+        response = await account.send(Deposit(amount=0), root=ROOT)
+        assert response.events.pages[0].event == pack(Deposited(amount=0, balance=2007))
+
+
+async def test_a_kept_state_is_forgotten_when_its_new_events_cannot_be_upcast() -> None:
+    upcasters = {"account": Failing()}
+    async with EmbeddedCoordinator(App("bank", routers=routers()), upcasters=upcasters) as running:
+        account = running.client("account")
+        await account.send(Deposit(amount=1), root=ROOT)
+        await account.send(Deposit(amount=2), root=ROOT)
+        with pytest.raises(ClientError, match="grpc error") as failed:
+            await account.send(Deposit(amount=4), root=ROOT)
+        assert isinstance(failed.value, AngzarrGRPCError)
+        assert failed.value.grpc_details == "Upcaster failed: gone"
+        response = await account.send(Deposit(amount=4), root=ROOT)
+        assert response.events.pages[0].event == pack(Deposited(amount=4, balance=3))
