@@ -1,8 +1,7 @@
 """Domain, root and correlation id as structlog context variables, so that every log line of a handler has them."""
 
 import contextvars
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 import structlog
@@ -35,11 +34,22 @@ def restore(tokens: Tokens) -> None:
     _domain.reset(tokens[0])
 
 
-@contextmanager
-def bound(cover: Cover) -> Iterator[None]:
+class _Bound:
+    """Not a generator's context manager, which sets attributes of what is raised: some exceptions do not let it."""
+
+    __slots__ = ("_cover", "_tokens")
+
+    def __init__(self, cover: Cover) -> None:
+        self._cover = cover
+
+    def __enter__(self) -> None:
+        cover = self._cover
+        self._tokens = bind(cover.domain, cover.root.value, cover.correlation_id)
+
+    def __exit__(self, *raised: object) -> None:
+        restore(self._tokens)
+
+
+def bound(cover: Cover) -> AbstractContextManager[None]:
     """Bind what a cover says for the time of a block."""
-    tokens = bind(cover.domain, cover.root.value, cover.correlation_id)
-    try:
-        yield
-    finally:
-        restore(tokens)
+    return _Bound(cover)

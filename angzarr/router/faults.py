@@ -119,7 +119,7 @@ _FAILURE = "__angzarr_failure__"
 
 def explain(error: BaseException, method: Method, type_url: str, cover: Cover | None) -> None:
     """Note on an unexpected exception what was being handled; for the log and the answer."""
-    if isinstance(error, ClientError | DispatchError) or hasattr(error, _FAILURE):
+    if isinstance(error, ClientError | DispatchError) or _noted_on(error) is not None:
         return
     known = Cover() if cover is None else cover
     failure = Failure(
@@ -129,13 +129,23 @@ def explain(error: BaseException, method: Method, type_url: str, cover: Cover | 
         root=known.root.value.hex(),
         correlation_id=known.correlation_id,
     )
-    error.add_note(f"raised by {failure}; correlation id {failure.correlation_id or 'none'}")
-    setattr(error, _FAILURE, failure)
+    note(error, f"raised by {failure}; correlation id {failure.correlation_id or 'none'}")
+    error.__dict__[_FAILURE] = failure
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an exception, even to one that lets nobody set its attributes."""
+    notes = error.__dict__.get("__notes__")
+    error.__dict__["__notes__"] = [*(notes if isinstance(notes, list | tuple) else ()), text]
+
+
+def _noted_on(error: BaseException) -> Failure | None:
+    return error.__dict__.get(_FAILURE)
 
 
 def failure_of(error: BaseException) -> Failure | None:
     """What was being done when an exception was raised, if a router noted it."""
-    found = getattr(error, _FAILURE, None)
+    found = _noted_on(error)
     if found is None and isinstance(error, RuntimeError) and error.__cause__ is not None:
-        found = getattr(error.__cause__, _FAILURE, None)  # what no coroutine or task can raise itself
-    return found if isinstance(found, Failure) else None
+        found = _noted_on(error.__cause__)  # what no coroutine or task can raise itself
+    return found

@@ -34,7 +34,7 @@ from angzarr.router.command_handler import CommandHandlerRouter
 from angzarr.router.process_manager import ProcessManagerRouter
 from angzarr.router.projector import ProjectorRouter
 from angzarr.router.saga import SagaRouter
-from angzarr.router.status import status_of
+from angzarr.router.status import raise_status, status_of
 from angzarr.router.upcaster import UpcasterRouter
 
 __all__ = [
@@ -98,8 +98,8 @@ class RouterGrpc(Generic[R]):
     async def _answer(self, operation: Awaitable[T]) -> T:
         try:
             return await operation
-        except Exception as error:
-            raise status_of(error, expose_internal_errors=self.router.expose_internal_errors) from error
+        except BaseException as error:
+            raise_status(error, expose_internal_errors=self.router.expose_internal_errors)
 
 
 class CommandHandlerGrpc(RouterGrpc[CommandHandlerRouter]):

@@ -20,7 +20,7 @@ from angzarr.messages import (
 )
 from angzarr.router import decorators as marks
 from angzarr.router.calls import Method
-from angzarr.router.faults import decode_payload, type_mismatch, wrong_return
+from angzarr.router.faults import decode_payload, note, type_mismatch, wrong_return
 from angzarr.router.raw.shapes import Shapes
 from angzarr.router.raw.unread import UnreadPages
 from angzarr.router.registry import Compiled, compile_handler
@@ -142,7 +142,7 @@ class Fold:
 
 def note_applier(error: Exception, method: Method, type_url: str) -> None:
     """Note on what an applier raised which applier it was, and of which event."""
-    error.add_note(f"raised by {method}, applying {type_name_from_url(type_url)}")
+    note(error, f"raised by {method}, applying {type_name_from_url(type_url)}")
 
 
 def snapshot_of(book: EventBook) -> Snapshot | None:

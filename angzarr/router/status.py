@@ -1,7 +1,9 @@
 """Exceptions as gRPC statuses: what a caller of another process, or of another language, is told."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping
+from typing import NoReturn
 
 import grpclib
 from betterproto.lib.google.protobuf import Any as PackedAny
@@ -26,7 +28,7 @@ from angzarr.errors import (
 from angzarr.log import get_logger
 from angzarr.router.faults import failure_of
 
-__all__ = ["ERROR_DOMAIN", "status_of"]
+__all__ = ["ERROR_DOMAIN", "raise_status", "status_of"]
 
 ERROR_DOMAIN = "angzarr"
 _ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -34,7 +36,25 @@ _LONGEST_DETAIL = 1024
 _TAKEN = frozenset({"self", "event", "code", "exc_info", "stack_info", "stacklevel", "extra"})
 """Keys that mean something else in a log line."""
 _REJECTIONS = {"INVALID_ARGUMENT": Status.INVALID_ARGUMENT, "NOT_FOUND": Status.NOT_FOUND}
+_ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What ends the code that raises it, or the process, and is no failure of a handler."""
 _log = get_logger(__name__)
+
+
+def raise_status(error: BaseException, *, expose_internal_errors: bool = False) -> NoReturn:
+    """Raise the status that what a router raised travels as; cancellation and exit are raised as they are.
+
+    Args:
+        error: what was raised, whether an Exception or not.
+        expose_internal_errors: as for ``status_of``.
+
+    Raises:
+        GRPCError: the status.
+        BaseException: ``error`` itself, when it is no failure.
+    """
+    if isinstance(error, _ENDS):
+        raise error
+    raise status_of(error, expose_internal_errors=expose_internal_errors) from error
 
 
 def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> grpclib.GRPCError:
@@ -104,8 +124,15 @@ def _internal(error: BaseException, expose: bool) -> grpclib.GRPCError:
         return _answer(Status.INTERNAL, str(error), error.code, error.details)
     where = f" in {failure}" if failure else ""
     text = f"{type(error).__name__}{where}; correlation id {correlation_id}"
-    shown = f": {error}" if expose or isinstance(error, EncodeError) else ""
+    shown = f": {_text_of(error)}" if expose or isinstance(error, EncodeError) else ""
     return grpclib.GRPCError(Status.INTERNAL, text + shown)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as another:
+        return f"its text cannot be had, which raises {type(another).__name__}"
 
 
 def _answer(status: Status, text: str, code: str, details: Mapping[str, str]) -> grpclib.GRPCError:

@@ -25,7 +25,7 @@ log: BoundLogger = get_logger(__name__)
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
 AnyStream: TypeAlias = ServerStream[Any, Any]
-StatusOf: TypeAlias = Callable[[Exception], GRPCError]
+StatusOf: TypeAlias = Callable[[BaseException], GRPCError]
 
 _new_stream: Callable[..., AnyStream] = ServerStream
 _NO_LISTENERS = _DispatchServerEvents()
@@ -184,6 +184,10 @@ class Call:
             return self._serving.status_of(error)
         except SystemExit as error:  # which asyncio would let end the whole server
             return self._status_of_oddity(error, f"called exit({error.code!r})")
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a class of the handler's own
+            return self._serving.status_of(error)
         return None
 
     def _status_of_oddity(self, error: BaseException, what: str) -> GRPCError:

@@ -77,7 +77,7 @@ class GrpcServer:
         interceptors: Sequence[Interceptor] = (),
         options: ServerOptions | None = None,
         codec: CodecBase | None = None,
-        status_of: Callable[[Exception], GRPCError] | None = None,
+        status_of: Callable[[BaseException], GRPCError] | None = None,
         address: str = "",
         tls: ssl_module.SSLContext | None = None,
     ) -> None:
@@ -269,7 +269,7 @@ class GrpcServer:
     def _protocol(self) -> ServerConnection:
         return ServerConnection(self, self._config)
 
-    def _status_of(self, error: Exception) -> GRPCError:
+    def _status_of(self, error: BaseException) -> GRPCError:
         return status_of(error, expose_internal_errors=self.options.expose_internal_errors)
 
     def opened(self, connection: ServerConnection) -> None:

@@ -10,6 +10,7 @@ import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from angzarr.app import App
 from angzarr.coordinator import CommandConfig, CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.messages import (
     AngzarrDeferredSequence,
@@ -27,6 +28,9 @@ from angzarr.messages import (
     has_field,
     new_cover,
 )
+from angzarr.router import handles, saga
+from tests.bank.domain import Accounts
+from tests.bank.messages import Deposit, Deposited, OpenAccount
 from tests.coordinator.worlds import (
     FAST,
     A,
@@ -41,6 +45,7 @@ from tests.coordinator.worlds import (
     send,
     world,
 )
+from tests.router.helpers import command_router, saga_router
 
 FLOW = str(uuid.UUID(int=0xF))
 
@@ -160,6 +165,27 @@ async def test_a_saga_that_never_works_is_dead_lettered_and_can_be_replayed() ->
         await running.replay(letter)
         await running.settle(30)
         assert names(await running.events("right", B)) == ["DoneIt"]
+
+
+async def test_a_saga_that_raises_what_is_no_exception_fails_alone() -> None:
+    class Odd(BaseException):
+        pass
+
+    @saga(name="odd", source="account", target="account")
+    class Strange:
+        @handles(Deposited)
+        def deposited(self, event: Deposited) -> None:
+            if event.amount == 1:
+                raise Odd
+
+    app = App("bank", routers=[command_router(Accounts), saga_router(Strange)])
+    async with EmbeddedCoordinator(app, config=FAST) as running:
+        client = running.client("account")
+        for asked in (OpenAccount(owner="a"), Deposit(amount=1), Deposit(amount=2)):
+            await client.send(asked, root=A)
+        await running.settle(30)
+        (letter,) = await running.dead_letters(component="odd")
+        assert "Odd in Strange.deposited, handling bank.Deposited" in letter.rejection_reason
 
 
 async def test_a_skipped_letter_is_gone() -> None:

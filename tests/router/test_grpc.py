@@ -1,5 +1,6 @@
 """Routers behind a real grpclib server, with grpclib's own codec and with ours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -167,6 +168,38 @@ async def test_a_handler_that_raises_leaves_the_server_serving(
     assert "corr-1" in caught.value.message
     assert ("secret" in caught.value.message) is shown
     assert [line["event"] for line in logs] == ["handler_failed", "handler_failed"]
+
+
+class Odd(BaseException):
+    pass
+
+
+async def test_what_is_no_exception_is_told_to_the_caller_too(codec: CodecBase | None) -> None:
+    @command_handler(domain="account", state=Account)
+    class Strange:
+        @handles(Deposit)
+        def deposit(self, command: Deposit) -> None:
+            raise Odd
+
+    async with served(command_router(Strange), codec=codec) as channel:
+        for _ in range(2):
+            with pytest.raises(GRPCError) as caught:
+                await call(channel, services.COMMAND_HANDLER.rpcs["Handle"], request(Deposit()))
+            assert caught.value.status is Status.INTERNAL
+            assert "Odd in Strange.deposit, handling bank.Deposit" in (caught.value.message or "")
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit])
+def test_what_ends_a_call_or_the_process_stays_what_it_is(end: type[BaseException]) -> None:
+    @command_handler(domain="account", state=Account)
+    class Ending:
+        @handles(Deposit)
+        def deposit(self, command: Deposit) -> None:
+            raise end
+
+    answer = CommandHandlerGrpc(command_router(Ending)).Handle(request(Deposit()))
+    with pytest.raises(end):
+        answer.send(None)  # outside of a loop, which some of them would end
 
 
 @pytest.mark.parametrize(

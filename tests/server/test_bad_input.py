@@ -3,10 +3,11 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from grpclib.const import Status
+from grpclib.const import Cardinality, Handler, Status
 from structlog.testing import capture_logs
 
 from angzarr.client import Channel, ChannelStub
@@ -177,7 +178,7 @@ async def test_an_undecodable_payload_is_named_with_its_type_and_field(
     assert error.details["cause"]
 
 
-def broken(failing: Any) -> tuple[Any, ...]:
+def broken(failing: Any, **options: Any) -> tuple[Any, ...]:
     """A router of each kind, whose methods end as the function does."""
 
     @command_handler(domain="account", state=Account)
@@ -211,11 +212,11 @@ def broken(failing: Any) -> tuple[Any, ...]:
             return failing()
 
     return (
-        command_router(Commands),
-        saga_router(Saga),
-        process_router(Process),
-        projector_router(View),
-        upcaster_router(Upcaster),
+        command_router(Commands, **options),
+        saga_router(Saga, **options),
+        process_router(Process, **options),
+        projector_router(View, **options),
+        upcaster_router(Upcaster, **options),
     )
 
 
@@ -286,6 +287,71 @@ async def test_what_a_projector_returns_besides_messages_does_not_matter() -> No
     async with served(*broken(lambda: {"amount": 7})) as channel:
         stub = ChannelStub(channel, services.PROJECTOR)
         assert (await stub.handle(book(Deposited(amount=1)), timeout=30)).projector == "v"
+
+
+class Odd(BaseException):
+    """Neither a cancellation nor an exit, and yet no Exception."""
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Takes no notes."""
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Obliging(Exception):
+    def __getattr__(self, name: str) -> str:
+        return "anything"
+
+
+@pytest.mark.parametrize(
+    ("odd", "name"),
+    [
+        (Odd, "Odd"),
+        (Frozen, "Frozen"),
+        (Unprintable, "Unprintable"),
+        (Obliging, "Obliging"),
+        (lambda: BaseExceptionGroup("both", [Odd(), Odd()]), "BaseExceptionGroup"),
+    ],
+)
+async def test_whatever_a_handler_raises_its_caller_is_told_what_and_where(odd: Any, name: str) -> None:
+    def fail() -> None:
+        raise odd()
+
+    async with served(*broken(fail, expose_internal_errors=True)) as channel:
+        errors = [await refusal(channel, *call) for call in CALLS]
+    assert [error.grpc_code for error in errors] == [Status.INTERNAL] * 5
+    told = [str(error.grpc_details).partition(", handling")[0] for error in errors]
+    assert told == [
+        f"{name} in {where}"
+        for where in (
+            "Commands.deposit",
+            "Saga.deposited",
+            "Process.deposited",
+            "View.deposited",
+            "Upcaster.opened",
+        )
+    ]
+
+
+async def test_what_a_service_that_is_no_router_raises_is_named_too() -> None:
+    class Service:
+        def __mapping__(self) -> dict[str, Handler]:
+            async def fail(stream: Any) -> None:
+                raise Odd
+
+            return {"/x.Y/Z": Handler(fail, Cardinality.UNARY_UNARY, EventBook, EventBook)}
+
+    async with served(Service()) as channel:
+        rpc = services.Rpc("/x.Y/Z", "Z", EventBook, EventBook)
+        for _ in range(2):
+            error = await refusal(channel, services.Service("x.Y", {"Z": rpc}), "z", EventBook())
+            assert error.grpc_code is Status.INTERNAL
+            assert str(error.grpc_details).startswith("Odd; correlation id ")
 
 
 async def test_a_handler_that_exits_leaves_the_server_serving() -> None:
