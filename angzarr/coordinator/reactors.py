@@ -154,7 +154,11 @@ class Reactors:
             answer = await self.ask(item, "Process manager", manager.endpoint.handle(request))
             faults.reached("after a reaction")
             said = [] if verdicts is None else verdicts(answer)
-            own = process_events(answer, process, row.correlation_id, history.next_sequence)
+            try:
+                own = process_events(answer, process, row.correlation_id, history.next_sequence)
+                stamped(own, history.next_sequence, engine.config.commands.max_events)
+            except GRPCError as error:
+                raise FailedError(error, hopeless=True) from error
             last = history.next_sequence + len(own.pages) - 1
             source = books.cover_of(process, row.correlation_id)
             # Without events of its own two triggers would share their source: then the trigger tells them apart.
@@ -170,10 +174,6 @@ class Reactors:
             if not own.pages:
                 results = await engine.store.submit(rest)
                 return Done(_items(rows, results[-len(rows) :] if rows else []), answer=answer)
-            try:
-                stamped(own, history.next_sequence, engine.config.commands.max_events)
-            except GRPCError as error:
-                raise FailedError(error, hopeless=True) from error
             flow = Flow(cascade_id=cascade_id_of(row), caused=caused_of(row) + 1)
             commit = commit_of(process, own, history.next_sequence, flow)
             events = new_events(
