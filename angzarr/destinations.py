@@ -116,6 +116,7 @@ class Destinations:
         Raises:
             InvalidArgumentError: INVALID_ARGUMENT, the root is not 16 bytes.
             UnregisteredMessageError: UNREGISTERED_MESSAGE, the command's class was never registered.
+            EncodeError: a field holds a value its type cannot carry.
         """
         raw = root.bytes if isinstance(root, uuid.UUID) else bytes(root)
         if len(raw) != 16:

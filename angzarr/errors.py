@@ -20,7 +20,7 @@
         └── EncodeError                  a field holds a value its type cannot carry
 
 ``message`` is static and equal across languages; what varies is in ``details``. ``code`` is one of
-``angzarr.error_codes.codes``.
+``angzarr.error_codes.codes``; the embedded coordinator has a few more, in ``angzarr.coordinator.errors``.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class ClientError(Exception):
 
     Attributes:
         message: static text, fit for people; ``str(error)`` is the same.
-        code: stable identifier, one of ``angzarr.error_codes.codes``; ``""`` when there is none.
+        code: stable identifier, see ``angzarr.error_codes.codes``; ``""`` when there is none.
         details: context as text, keyed by ``angzarr.error_codes.keys``.
         cause: the exception this one stands for, or None.
     """

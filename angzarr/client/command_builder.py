@@ -22,11 +22,10 @@ from angzarr.messages import (
     full_type_url_for,
     new_cover,
 )
+from angzarr.messages.pages import LAST_SEQUENCE
 
 if TYPE_CHECKING:
     from angzarr.client.command_handler import CommandHandlerClient
-
-_LARGEST_SEQUENCE = 2**32 - 1
 
 
 class CommandBuilder:
@@ -96,8 +95,8 @@ class CommandBuilder:
             ClientError: what ``QueryClient.get_event_book`` raises.
         """
         query = self._client.queries.query(self._domain, self._root)
-        tail = await query.range(_LARGEST_SEQUENCE).get_event_book()
-        if 0 < tail.next_sequence < _LARGEST_SEQUENCE:
+        tail = await query.range(LAST_SEQUENCE).get_event_book()
+        if 0 < tail.next_sequence < LAST_SEQUENCE:
             return self.with_sequence(tail.next_sequence)
         book = await self._client.queries.query(self._domain, self._root).get_event_book()
         return self.with_sequence(book.next_sequence)
@@ -149,7 +148,7 @@ def checked_sequence(value: int, field: str) -> int:
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT; details ``field``, ``actual`` and ``expected``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_SEQUENCE:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LAST_SEQUENCE:
         raise InvalidArgumentError(
             messages.INVALID_ARGUMENT,
             code=codes.INVALID_ARGUMENT,

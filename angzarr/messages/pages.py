@@ -26,6 +26,9 @@ from angzarr.messages.packing import try_unpack
 M = TypeVar("M", bound=betterproto.Message)
 Page: TypeAlias = EventPage | CommandPage
 
+LAST_SEQUENCE = 2**32 - 1
+"""The largest that a header can carry."""
+
 
 def sequence_of(page: Page) -> int:
     """The page's explicit sequence; 0 without one, also for deferred headers."""

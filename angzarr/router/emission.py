@@ -23,10 +23,10 @@ from angzarr.messages import (
     has_field,
     now,
 )
+from angzarr.messages.pages import LAST_SEQUENCE
 from angzarr.router.calls import Method
 from angzarr.router.faults import wrong_return
 
-LAST_SEQUENCE = 0xFFFFFFFF
 _NOT_EVENTS = frozenset({BusinessResponse, EventBook, EventPage, RevocationResponse, Snapshot})
 
 

@@ -27,6 +27,7 @@ def pack_event(msg: betterproto.Message) -> Any:
 
     Raises:
         UnregisteredMessageError: UNREGISTERED_MESSAGE, its class was never registered.
+        EncodeError: a field holds a value its type cannot carry.
     """
     return pack(msg)
 

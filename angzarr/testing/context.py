@@ -40,6 +40,7 @@ class ScenarioContext:
 
         Raises:
             UnregisteredMessageError: UNREGISTERED_MESSAGE, its class was never registered.
+            EncodeError: a field holds a value its type cannot carry.
         """
         self.events.append(pack_event(event_msg))
 

@@ -10,8 +10,7 @@ from angzarr.app import App
 from angzarr.coordinator import EmbeddedCoordinator
 from angzarr.errors import InvalidArgumentError
 from angzarr.server.grpc_server import GrpcServer
-
-DEFAULT_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from angzarr.testing.scenarios import DEFAULT_AT
 
 
 class FrozenClock:

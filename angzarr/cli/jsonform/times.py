@@ -1,20 +1,20 @@
 """Timestamps and durations as JSON texts, to the nanosecond where the value has them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from betterproto.lib.google import protobuf as wkt
 
 from angzarr import codec
 from angzarr.cli.jsonform.failures import JsonError
+from angzarr.codec.wellknown import EPOCH
 from angzarr.error_codes import keys
 from angzarr.errors import InvalidTimestampError
 from angzarr.messages import parse_timestamp
 
 _DURATION = re.compile(r"(-?)([0-9]+)(?:\.([0-9]{1,9}))?s")
 _MAX_SECONDS = 315_576_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GIGA = 1_000_000_000
 
 
@@ -52,7 +52,7 @@ def exact_timestamp(value: datetime) -> wkt.Timestamp:
     raw = getattr(value, "raw", None)
     if raw is not None:
         return codec.decode(wkt.Timestamp, raw)
-    since = value - _EPOCH
+    since = value - EPOCH
     return wkt.Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
@@ -69,7 +69,7 @@ def exact_duration(value: timedelta) -> wkt.Duration:
 
 def write_timestamp(value: wkt.Timestamp) -> str:
     """RFC 3339 in UTC, with as many fraction digits as it needs of 0, 3, 6 or 9."""
-    moment = _EPOCH + timedelta(seconds=value.seconds)
+    moment = EPOCH + timedelta(seconds=value.seconds)
     return f"{moment.replace(tzinfo=None).isoformat()}{_fraction(value.nanos)}Z"
 
 

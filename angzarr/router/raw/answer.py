@@ -1,14 +1,15 @@
 """The answer of a command handler, put together as bytes: covers are copied, not encoded again."""
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 from angzarr import codec
-from angzarr.codec.wire import write_varint
+from angzarr.codec.wellknown import EPOCH
+from angzarr.codec.wire import MASK64, write_varint
+from angzarr.messages.pages import LAST_SEQUENCE
 from angzarr.messages.timestamps import frozen_time
-from angzarr.router.emission import LAST_SEQUENCE, Emission, Kind
+from angzarr.router.emission import Emission, Kind
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
 _BYTE = tuple(bytes((value,)) for value in range(128))
 _HEADERS = (b"", *(bytes((0x0A, 1 + digits, 0x08)) for digits in range(1, 6)))
@@ -109,7 +110,7 @@ class _Clock:
 
     def field(self, at: datetime) -> bytes:
         """The field with some time, tag and length included."""
-        since = at - _EPOCH
+        since = at - EPOCH
         return self._field(since.days * 86400 + since.seconds, since.microseconds * 1000)
 
     def _field(self, number: int, nanos: int) -> bytes:
@@ -143,7 +144,7 @@ class _Second:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.body: bytes = b"\x08" + write_varint(number & 0xFFFFFFFFFFFFFFFF) if number else b""
+        self.body: bytes = b"\x08" + write_varint(number & MASK64) if number else b""
         self.exact: bytes = b"\x12%c%b\x10" % (len(self.body) + 6, self.body)
 
 
