@@ -81,6 +81,25 @@ def _link(interceptor: Interceptor, proceed: Proceed) -> Proceed:
     return intercepted
 
 
+async def observed(call: Call, proceed: Proceed, done: Callable[[BaseException | None], None]) -> Any:
+    """Proceed, and say when the call has ended: a streaming one when its answers have.
+
+    Args:
+        call: the call.
+        proceed: goes on with it.
+        done: called once with the error that ended it, or None.
+    """
+    try:
+        answer = await proceed(call)
+    except BaseException as error:
+        done(error)
+        raise
+    if call.rpc.server_streaming:
+        return watched(answer, done)
+    done(None)
+    return answer
+
+
 async def watched(
     answers: AsyncIterator[Any], done: Callable[[BaseException | None], None]
 ) -> AsyncIterator[Any]:
@@ -158,22 +177,3 @@ class CorrelationInterceptor:
             return await proceed(call)
         with structlog.contextvars.bound_contextvars(correlation_id=given):
             return await proceed(call)
-
-
-async def observed(call: Call, proceed: Proceed, done: Callable[[BaseException | None], None]) -> Any:
-    """Proceed, and say when the call has ended: a streaming one when its answers have.
-
-    Args:
-        call: the call.
-        proceed: goes on with it.
-        done: called once with the error that ended it, or None.
-    """
-    try:
-        answer = await proceed(call)
-    except BaseException as error:
-        done(error)
-        raise
-    if call.rpc.server_streaming:
-        return watched(answer, done)
-    done(None)
-    return answer
