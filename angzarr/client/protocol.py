@@ -220,12 +220,12 @@ class ClientProtocol(H2Protocol):
         self._transport = cast("asyncio.Transport", transport)
         _set_nodelay(transport.get_extra_info("socket"))
         window = _WINDOWS.http2_stream_window_size
-        http2: Any
+        http2: LeanClient | StockClient
         if self._lean:
             http2 = LeanClient(window, _BEFORE_SETTINGS)
-            http2.initiate_connection()
         else:
             http2 = StockClient(self.h2_config, window, _BEFORE_SETTINGS)
+        http2.initiate_connection()
         self.connection: ClientConnection = ClientConnection(http2, self._transport, config=self.config)
         self.connection.flush()
         self.processor: Processor = Processor(self.handler, self.connection, self.greeted, self.liveness)

@@ -118,8 +118,9 @@ class LeanServer(LeanConnection):
             stream = self.streams[stream_id] = Stream(self._their_window, self._window)
             stream.received = True
             events.append(frames.event(RequestReceived, stream_id=stream_id, headers=headers))
-        elif stream is None:
-            return  # of a stream that was reset here
+        elif stream is None:  # it was reset here
+            self._patience.spend()
+            return
         elif stream.ended_there:
             raise StreamClosedError(stream_id)
         elif not ends:

@@ -176,6 +176,8 @@ class Receiver(ABC):
         data = frames.unpadded(flags, payload)
         stream = self.streams.get(stream_id)
         if stream is None:
+            if not data:
+                self._patience.spend()
             self.acknowledge_received_data(size, stream_id)
             return
         stream.receive_window -= size

@@ -32,6 +32,10 @@ class _Stock(H2Connection):
             raise FrameTooLargeError("a frame longer than agreed")
         return events
 
+    def _widen(self, window: int) -> None:
+        if window > FIRST_WINDOW:
+            self.increment_flow_control_window(window - FIRST_WINDOW)
+
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Any], list[Event]]:
         event = ConnectionTerminated()
         event.error_code = known(frame.error_code)
@@ -51,10 +55,14 @@ class StockClient(_Stock):
 
     def __init__(self, config: H2Configuration, window: int, before_settings: int) -> None:
         super().__init__(config)
-        self.initiate_connection()
-        self.increment_flow_control_window(window - FIRST_WINDOW)
-        self.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self._window = window
         self.let_open(before_settings)
+
+    def initiate_connection(self) -> None:
+        """As h2, and give the server room on the connection and its streams."""
+        super().initiate_connection()
+        self._widen(self._window)
+        self.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: self._window})
 
     def let_open(self, streams: int) -> None:
         """Set how many streams may be open at once, as if the server had said so."""
@@ -99,7 +107,7 @@ class StockServer(_Stock):
     def initiate_connection(self) -> None:
         """As h2, and give the client room on the connection."""
         super().initiate_connection()
-        self.increment_flow_control_window(self._window - FIRST_WINDOW)
+        self._widen(self._window)
 
     def send_answer(self, stream_id: int, message: bytes) -> bool:
         """Send all of a successful unary answer: headers, message, status, end of stream.

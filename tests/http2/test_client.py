@@ -467,6 +467,7 @@ FLOODS = {
     "data that is padding": frame(0, 8, 1, b"\x05" + bytes(5)),
     "resets of a stream that is over": frame(3, 0, 1, b"\0\0\0\x08"),
     "headers of a stream that is over": frame(3, 0, 1, b"\0\0\0\x08") + frame(1, 4, 1, HEADERS_BLOCK),
+    "empty data of a stream that is over": frame(3, 0, 1, b"\0\0\0\x08") + frame(0, 0, 1, b""),
     "goodbyes": frame(7, 0, 0, bytes(8)),
     "unknown frames": frame(0xBE, 0, 0, b"grease"),
     "informational headers": frame(1, 4, 3, hpack.Encoder().encode([(":status", "103")])),

@@ -52,8 +52,7 @@ def client() -> H2Connection:
     return made
 
 
-def server(kind: Any) -> Any:
-    window = 4 * 2**20
+def server(kind: str, window: int = 4 * 2**20) -> Any:
     made: Any = (
         LeanServer(window, 1000) if kind == "lean" else StockServer(window, 1000, light=kind == "light")
     )
@@ -324,3 +323,35 @@ def test_window_updates_that_come_with_calls_are_no_flood() -> None:
         lean.receive_data(window + begin.data_to_send() + window)
         assert lean.send_answer(stream, b"answer")
         begin.receive_data(lean.data_to_send())
+
+
+@pytest.mark.parametrize(
+    "nothing", [frame(1, 5, 1, b"\x82"), frame(0, 0, 1, b""), frame(8, 0, 1, b"\0\0\0\1")]
+)
+def test_a_flood_of_frames_for_a_call_that_is_over_ends_the_connection(nothing: bytes) -> None:
+    pair = Pair("lean")
+    pair.open(b"x", True)
+    pair.exchange()
+    assert pair.server.send_answer(1, b"answer")
+    pair.server.data_to_send()
+    with pytest.raises(ProtocolError, match="flood"):
+        flood(pair.server, nothing)
+
+
+def flood(connection: Any, data: bytes) -> None:
+    for _ in range(3000):
+        connection.receive_data(data)
+
+
+@pytest.mark.parametrize("kind", ["lean", "light", "h2"])
+def test_the_smallest_window_there_is_needs_no_widening(kind: str) -> None:
+    made = server(kind, window=65_535)
+    client().receive_data(made.data_to_send())
+
+
+@pytest.mark.parametrize("kind", ["lean", "light", "h2"])
+def test_a_frame_that_is_too_long_is_refused_by_its_header(kind: str) -> None:
+    made = server(kind)
+    made.receive_data(client().data_to_send())
+    with pytest.raises(ProtocolError):
+        made.receive_data(b"\xff\xff\xff\0\0\0\0\0\x01")
