@@ -1,6 +1,8 @@
 """Blocking entry points: a whole process that serves, as the reference client spells it."""
 
 import asyncio
+import logging
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -16,6 +18,18 @@ from angzarr.server.tls import tls_of_environment
 from angzarr.server.transport import DEFAULT_PORT, transport_of_environment
 
 log: BoundLogger = get_logger(__name__)
+
+
+class _Console:
+    """The library's log, and a line on stdout about the start where logging is not configured to show it."""
+
+    @staticmethod
+    def info(event: str, **context: Any) -> None:
+        log.info(event, **context)
+        if event == "server_started" and not log.isEnabledFor(logging.INFO):
+            text = "Server started: {service} ({domain}) on {address} ({transport})\n".format_map(context)
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def run_server(
@@ -38,7 +52,8 @@ def run_server(
         default_port: port when PORT is not set.
         sync_output_domains: domains whose coordinators readiness needs; the router's own by default.
         has_async_outputs: whether readiness needs the message bus (ANGZARR_BUS_ENDPOINT).
-        logger: has ``info(event, **context)``; structlog's by default.
+        logger: has ``info(event, **context)``; structlog's by default, and where that shows nothing, a line on stdout
+            says that the server has started.
 
     Raises:
         InvalidArgumentError: INVALID_PORT, INVALID_ENVIRONMENT, ENDPOINT_INVALID_URI.
@@ -115,7 +130,9 @@ async def _serve(
     options = ServerOptions(max_message_bytes=environment.message_limit())
     outputs = output_probes(sync_output_domains, bus=has_async_outputs)
     handle = build([service], service_name, address, options, outputs=outputs, tls=tls_of_environment())
-    await run(handle, logger or log, {"service": service_name, "domain": domain, "transport": transport})
+    await run(
+        handle, logger or _Console(), {"service": service_name, "domain": domain, "transport": transport}
+    )
 
 
 def _uvloop() -> Callable[[], asyncio.AbstractEventLoop] | None:

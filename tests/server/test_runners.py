@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -128,6 +129,23 @@ async def test_the_reference_clients_arguments_are_taken() -> None:
         assert (started["service"], started["domain"], started["transport"]) == ("slow", "slow", "tcp")
         server.tell(signal.SIGTERM)
         assert await server.exit_code() == 0
+
+
+async def test_where_no_logging_is_configured_a_line_on_stdout_says_that_the_server_has_started() -> None:
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.server.apps", "silent"),
+        cwd=ROOT,
+        env={**os.environ, "ANGZARR_BIND_ADDRESS": "127.0.0.1:0"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert started.stdout is not None
+    async with asyncio.timeout(60):
+        line = (await started.stdout.readline()).decode()
+        started.terminate()
+        out, err = await started.communicate()
+    assert re.fullmatch(r"Server started: CommandHandlerService \(slow\) on 127\.0\.0\.1:\d+ \(tcp\)\n", line)
+    assert (started.returncode, out, err) == (0, b"", b"")
 
 
 async def test_a_socket_is_served_and_its_file_removed(tmp_path: Path) -> None:
