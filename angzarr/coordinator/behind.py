@@ -29,6 +29,8 @@ class Aggregate:
         spared: how many of those do not count, because a business server was away.
         failing_since: when it failed first, by the event loop's clock.
         error: what it failed with last.
+        careful_until: sequence up to which events are handed over as they were stored, after a book of events that were
+            stored apart has failed, so that the one in the way is found.
         waiters: who waits for it to get to a sequence.
     """
 
@@ -42,6 +44,7 @@ class Aggregate:
     spared: int = 0
     failing_since: float | None = None
     error: str = ""
+    careful_until: int = -1
     waiters: list[tuple[int, "asyncio.Future[Projection]"]] = field(default_factory=list)
 
     def failed(self, error: GRPCError, config: "ReactionConfig") -> bool:

@@ -201,11 +201,23 @@ class Subscription:
         del pages[undecided:]
         if not pages:
             return None
+        if pages[0].sequence <= behind.careful_until:
+            del pages[await self._stored_together(key, [page.sequence for page in pages]) :]
         shown = books.visible(pages)
         correlation_id = await self._correlation_of(key, pages[-1].sequence, behind)
         book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
         book.pages = await self._engine.upcast(key.domain, book.pages)
         return book
+
+    async def _stored_together(self, key: Key, sequences: list[int]) -> int:
+        """How many of these events were stored with the first of them."""
+        first, *others = sequences
+        event = await self._engine.store.event(key, first)
+        for number, sequence in enumerate(others, 1):
+            other = await self._engine.store.event(key, sequence)
+            if event is None or other is None or other.stored_at != event.stored_at:
+                return number
+        return len(sequences)
 
     async def _correlation_of(self, key: Key, sequence: int, behind: Aggregate) -> str:
         if behind.newest[0] == sequence:
@@ -225,7 +237,14 @@ class Subscription:
         return projection
 
     async def _failed(self, key: Key, behind: Aggregate, book: EventBook, error: GRPCError) -> float | None:
-        if behind.failed(error, self._config):
+        sequences = [page.header.sequence for page in book.pages]
+        given_up = behind.failed(error, self._config)
+        apart = await self._stored_together(key, sequences) < len(sequences)
+        if self._behind.get(key) is not behind:
+            return None
+        if apart:
+            behind.careful_until = sequences[-1]
+        elif given_up:
             await self._park(key, behind, book, error)
             return None
         pause = backoff(behind.attempt, self._config.min_delay, self._config.max_delay)

@@ -22,7 +22,7 @@ from angzarr.messages import (
     new_cover,
     pack,
 )
-from tests.coordinator.worlds import FAST, A, B, Domain, View, root, send, world
+from tests.coordinator.worlds import FAST, A, B, Domain, View, names, root, send, world
 
 
 class Held(View):
@@ -156,6 +156,30 @@ async def test_a_skipped_book_lets_the_later_ones_through() -> None:
         await running.skip((await running.dead_letters())[0])
         await running.settle(30)
     assert [name for _, _, name in view.events] == ["DoneTwo"]
+
+
+class Squeamish(View):
+    """A projector that cannot take in one kind of event."""
+
+    async def handle(self, book: EventBook) -> Projection:
+        if "DoneBad" in names(book):
+            raise GRPCError(Status.INTERNAL, "boom")
+        return await super().handle(book)
+
+
+async def test_of_books_that_are_handed_over_together_only_the_one_in_the_way_is_parked() -> None:
+    view = Squeamish()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], view)}) as running:
+        for name in ("DoOne", "DoBad", "DoThree"):
+            await send(running, "left", A, name, sync_mode=SyncMode.ISOLATED)
+        await send(running, "left", A, "DoFour")
+        await running.settle(30)
+        assert [name for _, _, name in view.events] == ["DoneOne"]
+        (letter,) = await running.dead_letters()
+        assert names(letter.rejected_events) == ["DoneBad"]
+        await running.skip(letter)
+        await running.settle(30)
+        assert [name for _, _, name in view.events] == ["DoneOne", "DoneThree", "DoneFour"]
 
 
 async def test_a_parked_projector_fails_a_sync_caller_by_name() -> None:
