@@ -1,5 +1,6 @@
 """Running a command, and running it again when files change."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio.abc import ObjectSendStream, Process
+from anyio.abc import ObjectReceiveStream, ObjectSendStream, Process
 
 _PATIENCE = 15.0
 
@@ -58,31 +59,43 @@ class Reloader:
             The exit code.
         """
         send, receive = anyio.create_memory_object_stream[_Event](16)
-        async with anyio.create_task_group() as group:
+        watching, ended = anyio.Event(), anyio.Event()
+        async with send, receive, anyio.create_task_group() as group:
             group.start_soon(self._signals, send)
-            group.start_soon(self._watch, send)
-            child: Process | None = await self._start(group, send)
-            reloaded = False
-            async for event in receive:
-                match event:
-                    case _Stopped():
-                        code = await _end(child)
-                        group.cancel_scope.cancel()
-                        return 0 if code == -signal.SIGTERM else code
-                    case _Ended(process, code) if process is child:
-                        if not reloaded or code == 0:
-                            group.cancel_scope.cancel()
-                            return code
-                        child = None
-                        sys.stderr.write("waiting for a change\n")
-                    case _Changed(files):
-                        sys.stderr.write(f"{', '.join(files)} changed, starting again\n")
-                        reloaded = True
-                        await _end(child)
-                        child = await self._start(group, send)
-                    case _:
-                        pass  # a child that was replaced has ended
-        return 0
+            group.start_soon(self._watch, send, watching, ended)
+            await watching.wait()
+            try:
+                code = await self._supervise(group, send, receive)
+            finally:
+                ended.set()
+                group.cancel_scope.cancel()
+        return code
+
+    async def _supervise(
+        self,
+        group: anyio.abc.TaskGroup,
+        send: ObjectSendStream[_Event],
+        receive: ObjectReceiveStream[_Event],
+    ) -> int:
+        child: Process | None = await self._start(group, send)
+        reloaded = False
+        while True:
+            match await receive.receive():
+                case _Stopped():
+                    code = await _end(child)
+                    return 0 if code == -signal.SIGTERM else code
+                case _Ended(process, code) if process is child:
+                    if not reloaded or code == 0:
+                        return code
+                    child = None
+                    sys.stderr.write("waiting for a change\n")
+                case _Changed(files):
+                    sys.stderr.write(f"{', '.join(files)} changed, starting again\n")
+                    reloaded = True
+                    await _end(child)
+                    child = await self._start(group, send)
+                case _:
+                    pass  # a child that was replaced has ended
 
     async def _start(self, group: anyio.abc.TaskGroup, send: ObjectSendStream[_Event]) -> Process:
         process = await anyio.open_process(
@@ -92,7 +105,8 @@ class Reloader:
         return process
 
     async def _wait(self, process: Process, send: ObjectSendStream[_Event]) -> None:
-        code = await process.wait()
+        async with process:
+            code = await process.wait()
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await send.send(_Ended(process, code))
 
@@ -101,10 +115,12 @@ class Reloader:
             async for _ in signals:
                 await send.send(_Stopped())
 
-    async def _watch(self, send: ObjectSendStream[_Event]) -> None:
+    async def _watch(self, send: ObjectSendStream[_Event], watching: anyio.Event, ended: anyio.Event) -> None:
         from watchfiles import PythonFilter, awatch
 
-        async for changes in awatch(*self._paths, watch_filter=PythonFilter(), raise_interrupt=False):
+        # It watches before it first waits, that is before what is called soon. Cancelled, it goes on for seconds.
+        asyncio.get_running_loop().call_soon(watching.set)
+        async for changes in awatch(*self._paths, watch_filter=PythonFilter(), stop_event=ended):
             files = sorted({Path(path).name for _, path in changes})
             await send.send(_Changed(tuple(files[:3])))
 

@@ -72,16 +72,26 @@ def assert_complete(store: Path) -> None:
     assert gaps(store) == []
 
 
+def stopped_in_the_middle(directory: Path, how: signal.Signals) -> tuple[Path, int]:
+    """The store of a replay that was stopped before its end, and the exit code; on a busy machine one may get away."""
+    for attempt in range(20):
+        store = directory / f"{attempt}.db"
+        code = stop_at(store, 200, how)
+        if stored(store) < EVENTS:
+            return store, code
+    raise AssertionError("every replay came to its end")
+
+
 def test_a_killed_run_is_completed_by_the_next(tmp_path: Path) -> None:
-    store = tmp_path / "poker.db"
-    assert stop_at(store, 200, signal.SIGKILL) == -signal.SIGKILL
-    assert 200 <= stored(store) < EVENTS
+    store, code = stopped_in_the_middle(tmp_path, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert stored(store) >= 200
     assert_complete(store)
 
 
 def test_an_interrupted_run_says_so_and_is_completed_by_the_next(tmp_path: Path) -> None:
-    store = tmp_path / "poker.db"
-    assert stop_at(store, 200, signal.SIGINT) == 130
+    store, code = stopped_in_the_middle(tmp_path, signal.SIGINT)
+    assert code == 130
     assert_complete(store)
 
 
