@@ -35,7 +35,6 @@ _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "projector": (("name", _TEXT), ("domains", _LIST)),
     "upcaster": (("name", _TEXT), ("domain", _TEXT)),
 }
-UNDECORATED = "<undecorated>"
 
 
 class Router:
@@ -90,7 +89,7 @@ class Router:
             BuildError: HANDLER_UNKNOWN_KIND, the class is not decorated.
         """
         if getattr(cls, marks.KIND, None) is None:
-            raise _unknown_kind(cls, UNDECORATED)
+            raise _unknown_kind(cls, marks.UNDECORATED)
         self._factories.append((cls, factory))
         return self
 

@@ -18,9 +18,9 @@ from angzarr.messages import (
     FactRequest,
     ReplayRequest,
     ReplayResponse,
-    any_of,
-    framework_name,
+    full_name,
     has_field,
+    is_notification,
     pack,
     type_name_from_url,
 )
@@ -48,7 +48,7 @@ from angzarr.router.session import (
     only_events,
     response_of,
 )
-from angzarr.router.state import snapshot_of
+from angzarr.router.state import inline_events, snapshot_of
 
 __all__ = ["CommandHandlerRouter"]
 
@@ -199,7 +199,7 @@ class CommandHandlerRouter(BuiltRouter):
             raise
 
     async def _handle_other(self, session: Session, type_url: str, value: bytes) -> Answer:
-        if framework_name(type_url) != "Notification":
+        if not is_notification(type_url):
             raise _nobody_handles(session.command.domain, type_url)
         return await self._handle_rejection(session, type_url, value)
 
@@ -268,19 +268,21 @@ class CommandHandlerRouter(BuiltRouter):
 
     async def _inject(self, facts: EventBook, cover: Cover, history: History) -> Emission:
         emission = Emission(history.next_sequence)
+        first = next((payload.type_url for payload in inline_events(facts.pages)), full_name(EventBook))
         ready = []
         for handler in self._handlers:
             if handler.compiled.facts:
-                instance = await self._instance(handler.factory)
-                ready.append((handler, instance, history.fold(handler.fold, instance)))
+                try:
+                    instance = await self._instance(handler.factory)
+                    ready.append((handler, instance, history.fold(handler.fold, instance)))
+                except BaseException as error:
+                    explain(error, handler.info.cls, first, cover)
+                    raise
 
         def extra(name: str) -> Any:
             return cover.correlation_id if name == "correlation_id" else codec.clone(cover)
 
-        for page in facts.pages:
-            payload = any_of(page)
-            if payload is None:
-                continue
+        for payload in inline_events(facts.pages):
             for handler, instance, state in ready:
                 for method in handler.compiled.facts.get(type_name_from_url(payload.type_url), ()):
                     assert method.message is not None
@@ -313,14 +315,21 @@ class CommandHandlerRouter(BuiltRouter):
         handler = next(willing, self._handlers[0] if self._handlers else None)
         if handler is None or not handler.fold.is_message:
             return ReplayResponse()
-        instance = await self._instance(handler.factory)
-        base = snapshot_of(EventBook(snapshot=request.base_snapshot))
-        state = handler.fold.fresh(instance) if base is None else handler.fold.from_snapshot(base.state)
-        for page in request.events:
-            payload = any_of(page)
-            if payload is not None:
-                state = handler.fold.apply(instance, state, payload.type_url, payload.value)
-        return ReplayResponse(state=pack(state))
+        return ReplayResponse(state=pack(await self._replayed(handler, request)))
+
+    async def _replayed(self, handler: Handler, request: ReplayRequest) -> Any:
+        type_url = full_name(ReplayRequest)
+        try:
+            instance = await self._instance(handler.factory)
+            base = snapshot_of(EventBook(snapshot=request.base_snapshot))
+            state = handler.fold.fresh(instance) if base is None else handler.fold.from_snapshot(base.state)
+            for payload in inline_events(request.events):
+                type_url = payload.type_url
+                state = handler.fold.apply(instance, state, type_url, payload.value)
+        except BaseException as error:
+            explain(error, handler.info.cls, type_url, Cover(domain=handler.info.domain))
+            raise
+        return state
 
 
 def _nobody_handles(domain: str, type_url: str) -> DispatchError:

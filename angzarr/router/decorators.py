@@ -33,6 +33,9 @@ STATE_FACTORY: Final = "__angzarr_state_factory__"
 UPCASTS: Final = "__angzarr_upcasts__"
 MARKS: Final = (HANDLES, HANDLES_FACT, APPLIES, REJECTED, STATE_FACTORY, UPCASTS)
 
+UNDECORATED: Final = "<undecorated>"
+"""What errors call the kind of a class that has none."""
+
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 H = TypeVar("H")

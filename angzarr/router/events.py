@@ -11,8 +11,8 @@ from angzarr.messages import (
     EventBook,
     EventPage,
     any_of,
-    framework_name,
     has_field,
+    is_notification,
     type_name_from_url,
 )
 from angzarr.router.state import explicit_sequence
@@ -55,11 +55,6 @@ def reacted_to(names: Container[str]) -> Wanted:
         return name in names or not name or is_notification(type_url)
 
     return wanted
-
-
-def is_notification(type_url: str) -> bool:
-    """Whether an event tells of a rejection."""
-    return framework_name(type_url) == "Notification"
 
 
 def events_of(book: EventBook, wanted: Wanted) -> Events:

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from angzarr import codec
 from angzarr.destinations import Destinations
-from angzarr.messages import CommandBook, Cover, EventBook, type_name_from_url
-from angzarr.router.events import Event, Events, is_notification
+from angzarr.messages import CommandBook, Cover, EventBook, is_notification, type_name_from_url
+from angzarr.router.events import Event, Events
 from angzarr.router.faults import malformed
 
 B = TypeVar("B", CommandBook, EventBook)

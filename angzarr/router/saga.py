@@ -9,11 +9,19 @@ from angzarr import codec
 from angzarr.error_codes import codes, messages
 from angzarr.errors import DecodeError
 from angzarr.log import get_logger
-from angzarr.messages import CommandBook, Cover, EventBook, SagaHandleRequest, SagaResponse, has_field
+from angzarr.messages import (
+    CommandBook,
+    Cover,
+    EventBook,
+    SagaHandleRequest,
+    SagaResponse,
+    has_field,
+    is_notification,
+)
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
-from angzarr.router.events import Events, events_of, is_notification, reacted_to
+from angzarr.router.events import Events, events_of, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
 from angzarr.router.raw.events import EventForms, read_first
 from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of

@@ -11,7 +11,7 @@ from angzarr.messages import (
     TYPE_URL_PREFIX,
     BusinessResponse,
     Snapshot,
-    framework_name,
+    is_notification,
     pack,
 )
 from angzarr.router.calls import Method
@@ -45,7 +45,7 @@ def command_tables(handlers: Sequence[Handler], *, in_thread: bool) -> dict[str,
     for handler in handlers:
         table = tables.setdefault(handler.info.domain, {})
         for name, (method, *_) in handler.compiled.handles.items():
-            if method.message is not None and framework_name(name) != "Notification":
+            if method.message is not None and not is_notification(name):
                 plain = not (in_thread or method.asks or handler.info.snapshot_every)
                 route = handler, method, method.message, plain
                 table.setdefault(name, route)

@@ -182,7 +182,7 @@ def rebuild(handler_class: type, book: EventBook, *, factory: Callable[[], Any] 
         DispatchError: ANY_TYPE_MISMATCH or ANY_DECODE_FAILED, as in dispatch.
         TypeError: the class needs arguments and no factory was given, or the factory is async.
     """
-    kind = getattr(handler_class, marks.KIND, "<undecorated>")
+    kind = getattr(handler_class, marks.KIND, marks.UNDECORATED)
     if kind not in {"command_handler", "process_manager"}:
         raise BuildError(
             messages.HANDLER_UNKNOWN_KIND,

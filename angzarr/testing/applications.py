@@ -272,7 +272,7 @@ def application_machine(
                 rules[name] = _command_rule(name, subject.info.domain, cls, commands or {})
     if not rules:
         raise InvalidArgumentError(f"{app!r} handles no commands; application_machine() needs some to send")
-    if len(set(faults) - {"none"}) > 0:
+    if set(faults) - {"none"}:
         rules["begin"] = _fault_rule("begin", st.lists(st.sampled_from(faults), max_size=4))
         rules["begin"] = precondition(lambda _: False)(rules["begin"])
         rules["inject"] = _fault_rule("inject", st.lists(st.sampled_from(faults), min_size=1, max_size=4))

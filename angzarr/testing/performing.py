@@ -38,7 +38,6 @@ from angzarr.messages import (
     UpcastResponse,
     any_of,
     frozen,
-    full_type_url_for,
     has_field,
     pack,
     registered_names,
@@ -369,8 +368,3 @@ def is_coded(error: BaseException) -> bool:
     if isinstance(error, DispatchError | grpclib.GRPCError):
         return error.status not in {Status.INTERNAL, Status.UNKNOWN}
     return isinstance(error, CommandRejectedError) or bool(code_of(error))
-
-
-def url_of(message: betterproto.Message) -> str:
-    """The type URL of a message, or of what an Any holds."""
-    return message.type_url if isinstance(message, Any) else full_type_url_for(type(message))

@@ -8,7 +8,7 @@ from typing import Any as AnyValue
 import betterproto
 
 from angzarr.errors import BuildError, InvalidArgumentError
-from angzarr.messages import Cover, EventBook, any_of, full_name, type_name_from_url
+from angzarr.messages import Cover, EventBook, full_name
 from angzarr.router import AnyRouter, HandlerInfo, Router, rebuild
 from angzarr.router.calls import instance_of
 from angzarr.router.registry import Compiled
@@ -132,8 +132,3 @@ def concerned(candidates: Sequence[Subject], *messages: type[betterproto.Message
             if candidate.takes(message):
                 return candidate
     return candidates[0]
-
-
-def types_in(book: EventBook) -> set[str]:
-    """Full names of the inline events of a book."""
-    return {type_name_from_url(payload.type_url) for page in book.pages if (payload := any_of(page))}

@@ -121,7 +121,7 @@ class RawHistory:
         return fold.from_snapshot(self._snapshot.state), self._snapshot.sequence
 
     def _read_on(self, cache: StateCache, fold: Fold, instance: Any) -> Any:
-        """As ``_read_usual``, from where an earlier history ended if this one begins with it."""
+        """As ``fold``, from where an earlier history ended if this one begins with it."""
         data, end = self._data, self._end
         first = i = self._pages if self._pages >= 0 else self._read_head()
         key = (fold, data[self._start : first])

@@ -33,7 +33,7 @@ async def _cut(case: Case, world: World) -> Finding | None:
     return found if found is not None and await _is_steady(case, world, [whole], at_once) else None
 
 
-async def _twice(case: Case, world: World) -> Finding | None:
+async def _idempotence(case: Case, world: World) -> Finding | None:
     if not case.idempotent:
         return None
     whole = _book(case)
@@ -96,7 +96,7 @@ PROJECTION_LAWS = (
         "idempotence",
         "events shown twice count once, if the projector says so",
         projects,
-        _twice,
+        _idempotence,
         several=True,
     ),
 )

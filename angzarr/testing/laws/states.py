@@ -237,7 +237,7 @@ async def _mutation(case: Case, world: World) -> Finding | None:
     return None
 
 
-async def _codec(case: Case, world: World) -> Finding | None:
+async def _encoding(case: Case, world: World) -> Finding | None:
     called: list[Called] = await call_directly(case)
     for one in called:
         for event in returned_events(one.result):
@@ -312,6 +312,6 @@ STATE_LAWS = (
         follows=True,
     ),
     Law("mutation", "handlers do not change the state they are given", has_state, _mutation),
-    Law("encoding", "what is emitted and folded survives its encoding", has_state, _codec),
+    Law("encoding", "what is emitted and folded survives its encoding", has_state, _encoding),
     Law("sequences", "emitted events are numbered on from the history", has_state, _sequences),
 )

@@ -39,7 +39,7 @@ async def _count(case: Case, world: World) -> Finding | None:
     return compare(freeze(one_by_one), freeze(at_once.messages), what, "by itself", "among others")
 
 
-async def _again(case: Case, world: World) -> Finding | None:
+async def _upcast_again(case: Case, world: World) -> Finding | None:
     once = await case.perform()
     if once.error is not None:
         return None
@@ -80,7 +80,7 @@ def _expected_type(subject: Subject, name: str) -> str:
     return name
 
 
-async def _pure(case: Case, world: World) -> Finding | None:
+async def _purity(case: Case, world: World) -> Finding | None:
     first = await case.perform()
     with frozen(case.at), noticed(packages_of(case.subject)) as impure:
         then = await case.perform()
@@ -92,7 +92,7 @@ async def _pure(case: Case, world: World) -> Finding | None:
 
 UPCAST_LAWS = (
     Law("count", "every event becomes one event in its place, by itself", upcasts, _count, several=True),
-    Law("upcast_again", "upcasting twice equals upcasting once", upcasts, _again, several=True),
+    Law("upcast_again", "upcasting twice equals upcasting once", upcasts, _upcast_again, several=True),
     Law("types", "an event becomes what is declared", upcasts, _types, several=True),
-    Law("purity", "upcasting depends on the event alone", upcasts, _pure, several=True),
+    Law("purity", "upcasting depends on the event alone", upcasts, _purity, several=True),
 )
