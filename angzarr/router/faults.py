@@ -96,7 +96,7 @@ class Failure:
     """What was being done when a handler raised.
 
     Attributes:
-        handler: class and method, as ``Class.method``.
+        handler: class and method, as ``Class.method``; the class alone while there is no method to call yet.
         message: full name of the command or event.
         domain: domain of the book.
         root: its root, in hex.
@@ -117,13 +117,13 @@ class Failure:
 _FAILURE = "__angzarr_failure__"
 
 
-def explain(error: BaseException, method: Method, type_url: str, cover: Cover | None) -> None:
-    """Note on an unexpected exception what was being handled; for the log and the answer."""
+def explain(error: BaseException, who: Method | type, type_url: str, cover: Cover | None) -> None:
+    """Note on an unexpected exception what was being handled, by a method or to no method yet; for log and answer."""
     if isinstance(error, ClientError | DispatchError) or _noted_on(error) is not None:
         return
     known = Cover() if cover is None else cover
     failure = Failure(
-        handler=str(method),
+        handler=who.__name__ if isinstance(who, type) else str(who),
         message=type_name_from_url(type_url),
         domain=known.domain,
         root=known.root.value.hex(),

@@ -13,6 +13,7 @@ from angzarr.messages import (
     Cover,
     EventBook,
     Projection,
+    full_name,
     pack,
     type_name_from_url,
 )
@@ -84,7 +85,7 @@ class ProjectorRouter(BuiltRouter):
             projection.cover = codec.clone(cover)
         with bound(Cover() if cover is None else cover):
             live = [
-                (handler, await self._instance(factory))
+                (handler, await self._made(handler, factory, events))
                 for handler, factory in self.entries
                 if handler.handles and {domain, WILDCARD_DOMAIN} & set(handler.info.domains)
             ]
@@ -92,6 +93,14 @@ class ProjectorRouter(BuiltRouter):
                 projection.projector = live[-1][0].info.name
             await self._project(events, live, speculative, projection)
         return projection
+
+    async def _made(self, handler: Compiled, factory: Any, events: Events) -> Any:
+        try:
+            return await self._instance(factory)
+        except BaseException as error:
+            type_url = events.found[0][0] if events.found else full_name(EventBook)
+            explain(error, handler.info.cls, type_url, events.cover)
+            raise
 
     async def _project(
         self,

@@ -32,7 +32,17 @@ from angzarr.messages import (
     services,
 )
 from angzarr.messages.services import Service
-from angzarr.router import command_handler, handles, process_manager, projector, saga, upcaster, upcasts
+from angzarr.router import (
+    applies,
+    command_handler,
+    handles,
+    handles_fact,
+    process_manager,
+    projector,
+    saga,
+    upcaster,
+    upcasts,
+)
 from angzarr.server import GrpcServer, ServerOptions
 from tests.bank.domain import bank
 from tests.bank.messages import (
@@ -48,6 +58,7 @@ from tests.bank.messages import (
     TransferRequested,
 )
 from tests.router.helpers import (
+    ROOT,
     book,
     command_router,
     cover,
@@ -336,6 +347,69 @@ async def test_whatever_a_handler_raises_its_caller_is_told_what_and_where(odd: 
             "Upcaster.opened",
         )
     ]
+
+
+ACCOUNT = "account/" + ROOT.hex()
+FACT, PRIOR = book(InterestPosted()), book(Deposited())
+
+
+@pytest.mark.parametrize(
+    ("breaks", "method", "message", "where"),
+    [
+        (True, "handle_fact", FactRequest(facts=FACT), f"bank.InterestPosted of {ACCOUNT}"),
+        (
+            False,
+            "handle_fact",
+            FactRequest(facts=FACT, prior_events=PRIOR),
+            f"bank.InterestPosted of {ACCOUNT}",
+        ),
+        (True, "replay", ReplayRequest(), "angzarr_client.proto.angzarr.ReplayRequest of account"),
+        (False, "replay", ReplayRequest(events=PRIOR.pages), "bank.Deposited of account"),
+    ],
+    ids=["factory for facts", "applier for facts", "factory for a replay", "applier for a replay"],
+)
+async def test_what_fails_before_there_is_a_method_to_call_is_named_by_its_class(
+    breaks: bool, method: str, message: Any, where: str
+) -> None:
+    made = []
+
+    @command_handler(domain="account", state=Account, supports_replay=True)
+    class Failing:
+        def __init__(self) -> None:
+            made.append(self)
+            if breaks and len(made) == 2:
+                raise LookupError
+
+        @applies(Deposited)
+        def deposited(self, state: Account) -> None:
+            raise LookupError
+
+        @handles_fact(InterestPosted)
+        def posted(self, event: InterestPosted) -> None:
+            raise AssertionError("called")
+
+    async with served(command_router(Failing)) as channel:
+        error = await refusal(channel, services.COMMAND_HANDLER, method, message)
+    assert str(error.grpc_details).startswith(f"LookupError in Failing, handling {where}; correlation id ")
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [(Deposited(), "bank.Deposited"), (AccountOpened(), "angzarr_client.proto.angzarr.EventBook")],
+)
+async def test_a_projector_that_cannot_be_made_is_named(event: Any, named: str) -> None:
+    @projector(name="v", domains=["account"])
+    class View:
+        def __init__(self) -> None:
+            raise LookupError
+
+        @handles(Deposited)
+        def deposited(self, event: Deposited) -> None:
+            raise AssertionError("called")
+
+    async with served(projector_router(View)) as channel:
+        error = await refusal(channel, services.PROJECTOR, "handle", book(event))
+    assert f"LookupError in View, handling {named} of {ACCOUNT}" in str(error.grpc_details)
 
 
 async def test_what_a_service_that_is_no_router_raises_is_named_too() -> None:
