@@ -3,6 +3,7 @@
 from angzarr import codec
 from angzarr.coordinator import books
 from angzarr.coordinator.engine import Engine
+from angzarr.coordinator.outliving import stored
 from angzarr.coordinator.status import invalid
 from angzarr.coordinator.store.records import MAIN, DeleteEdition
 from angzarr.errors import DecodeError
@@ -35,7 +36,10 @@ async def _delete(engine: Engine, command: DeleteEditionEvents) -> None:
         invalid("The main timeline cannot be deleted: name an edition")
     if not command.domain:
         invalid("DeleteEditionEvents must name a domain")
+
+    def forget(_: object = None) -> None:
+        engine.fan_out.edition_deleted(command.domain, edition)
+
     # Before, so that nobody writes down how far it is; afterwards, so that nobody remembers it.
-    engine.fan_out.edition_deleted(command.domain, edition)
-    await engine.store.submit([DeleteEdition(command.domain, edition)])
-    engine.fan_out.edition_deleted(command.domain, edition)
+    forget()
+    await stored(engine.store.submit([DeleteEdition(command.domain, edition)]), forget)

@@ -1,6 +1,7 @@
 """Dead letters: list, replay, skip."""
 
 import json
+from typing import TYPE_CHECKING
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -10,11 +11,12 @@ from angzarr.coordinator import books, sending
 from angzarr.coordinator.commits import ASYNC, FAIL_FAST, Origin
 from angzarr.coordinator.dead_letters import DELIVERY
 from angzarr.coordinator.engine import Engine
-from angzarr.coordinator.projections import Projections
+from angzarr.coordinator.outliving import outliving
+from angzarr.coordinator.projections import Projections, consumer_of
 from angzarr.coordinator.reactions import Reactions
 from angzarr.coordinator.services import answered
 from angzarr.coordinator.steps import Item
-from angzarr.coordinator.store.records import DeadLetterRow, DropDeadLetter, Enqueue, Operation
+from angzarr.coordinator.store.records import DeadLetterRow, DropDeadLetter, Enqueue, Operation, SetPosition
 from angzarr.coordinator.store.writes import microseconds
 from angzarr.messages import (
     AngzarrDeadLetter,
@@ -25,6 +27,9 @@ from angzarr.messages import (
     has_field,
 )
 
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
 ID = "angzarr.id"
 """Key of ``AngzarrDeadLetter.metadata`` under which a listed letter carries its number in the store."""
 
@@ -32,8 +37,11 @@ ID = "angzarr.id"
 class DeadLetters:
     """The dead letters of a running coordinator."""
 
-    def __init__(self, engine: Engine, reactions: Reactions, projections: Projections) -> None:
+    def __init__(
+        self, engine: Engine, reactions: Reactions, projections: Projections, group: "TaskGroup"
+    ) -> None:
         self._engine = engine
+        self._group = group
         self._reactions = reactions
         self._projections = projections
 
@@ -48,10 +56,12 @@ class DeadLetters:
         Raises:
             GRPCError: NOT_FOUND, the letter is not there any more; what the command is refused with.
         """
+        await outliving(self._group, self._replay(letter))
+
+    async def _replay(self, letter: AngzarrDeadLetter) -> None:
         drop = DropDeadLetter(await self._id(letter))
         if letter.source_component_type == "projector":
-            await self._engine.store.submit([drop])
-            await self._unpark(letter, skip=False)
+            await self._unpark(letter, drop, skip=False)
         elif has_field(letter, "rejected_command"):
             await self._send_again(letter, drop)
         elif any(not has_field(page.header, "sequence") for page in letter.rejected_events.pages):
@@ -65,9 +75,14 @@ class DeadLetters:
         Raises:
             GRPCError: NOT_FOUND, the letter is not there any more.
         """
-        await self._engine.store.submit([DropDeadLetter(await self._id(letter))])
+        await outliving(self._group, self._skip(letter))
+
+    async def _skip(self, letter: AngzarrDeadLetter) -> None:
+        drop = DropDeadLetter(await self._id(letter))
         if letter.source_component_type == "projector":
-            await self._unpark(letter, skip=True)
+            await self._unpark(letter, drop, skip=True)
+        else:
+            await self._engine.store.submit([drop])
 
     async def _id(self, letter: AngzarrDeadLetter) -> int:
         wanted = letter.metadata.get(ID)
@@ -76,12 +91,17 @@ class DeadLetters:
                 return row.id
         raise GRPCError(Status.NOT_FOUND, "No such dead letter: it was replayed or skipped already")
 
-    async def _unpark(self, letter: AngzarrDeadLetter, *, skip: bool) -> None:
+    async def _unpark(self, letter: AngzarrDeadLetter, drop: Operation, *, skip: bool) -> None:
+        key, pages = books.key_of(letter.cover), letter.rejected_events.pages
+        last = pages[-1].header.sequence
         subscription = self._projections.subscriptions.get(letter.source_component)
-        if subscription is None:
+        if subscription is not None:
+            await subscription.unpark(key, last if skip else None, drop)
             return
-        last = letter.rejected_events.pages[-1].header.sequence
-        await subscription.unpark(books.key_of(letter.cover), last if skip else None)
+        # Of an application without that projector: it goes on when it is there again.
+        at = last if skip else pages[0].header.sequence - 1
+        consumer = consumer_of(letter.source_component)
+        await self._engine.store.submit([SetPosition(consumer, key, at), drop])
 
     async def _send_again(self, letter: AngzarrDeadLetter, drop: Operation) -> None:
         book = clone(letter.rejected_command)

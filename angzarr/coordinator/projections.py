@@ -13,6 +13,7 @@ from angzarr.coordinator.commits import Commit
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import Pending
 from angzarr.coordinator.handlers import ProjectorEndpoint
+from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.store.records import (
     AdoptPositions,
     ForgetPositions,
@@ -34,9 +35,10 @@ class Projections:
         self._engine = engine
         self._group = group
         self.subscriptions: dict[str, Subscription] = {
-            projector.name: Subscription(engine, projector, f"projector:{projector.name}", group)
+            projector.name: Subscription(engine, projector, consumer_of(projector.name), group)
             for projector in engine.components.projectors
         }
+        self._rebuilding: set[str] = set()
 
     async def start(self) -> None:
         """Take up where an earlier process stopped."""
@@ -129,9 +131,23 @@ class Projections:
 
         Raises:
             KeyError: there is no such projector.
+            GRPCError: FAILED_PRECONDITION, it is being rebuilt already.
         """
         live = self.find(projector)
         name = live.projector.name
+        if name in self._rebuilding:
+            text = f"Projector {name!r} is being rebuilt already: let that end, or stop it"
+            raise GRPCError(Status.FAILED_PRECONDITION, text)
+        self._rebuilding.add(name)
+        try:
+            async for progress in self._rebuilt(live, replacement):
+                yield progress
+        finally:
+            self._rebuilding.discard(name)
+
+    async def _rebuilt(
+        self, live: Subscription, replacement: ProjectorEndpoint | None
+    ) -> AsyncIterator[tuple[int, int]]:
         fed = live.projector if replacement is None else replace(live.projector, endpoint=replacement)
         shadow = Subscription(self._engine, fed, f"{live.consumer}@rebuild", self._group)
         await self._engine.store.submit([ForgetPositions(shadow.consumer)])
@@ -141,20 +157,29 @@ class Projections:
             faults.reached("in a rebuild")
             yield shadow.cursor, max(goal, shadow.cursor)
             shadow.walk.wanted = await self._engine.store.head()
-        live.stop()
+        await outliving(self._group, self._take_over(live, shadow))
+        yield goal, goal
+
+    async def _take_over(self, live: Subscription, shadow: Subscription) -> None:
+        live.retire()
         cursor = SetPosition(shadow.consumer, EVERYTHING, shadow.cursor)
         adopt = AdoptPositions(shadow.consumer, live.consumer)
         await self._engine.store.submit([cursor, *shadow.walk.covering(), adopt])
         shadow.walk.consumer = live.consumer
-        self.subscriptions[name] = shadow
+        self.subscriptions[live.projector.name] = shadow
+        live.hand_on(shadow)
         self._group.start_soon(shadow.walk.follow)
         shadow.wake(await self._engine.store.head())
-        yield goal, goal
 
     def stop(self) -> None:
         """Start nothing any more."""
         for subscription in self.subscriptions.values():
             subscription.stop()
+
+
+def consumer_of(projector: str) -> str:
+    """The name that a projector's positions are kept under."""
+    return f"projector:{projector}"
 
 
 def _lagging(subscription: Subscription, key: Key, wanted: int, timeout: float) -> TimeoutError:

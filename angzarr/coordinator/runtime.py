@@ -58,7 +58,7 @@ class Runtime:
         self.following: Following = Following(
             engine, self.reactions, self.projections, self.streams, compensation, group
         )
-        self.letters: DeadLetters = DeadLetters(engine, self.reactions, self.projections)
+        self.letters: DeadLetters = DeadLetters(engine, self.reactions, self.projections, group)
         engine.fan_out = self.following
         self.commands: CommandHandlerCoordinatorService = CommandHandlerCoordinatorService(
             commands, facts, Speculation(engine), compensation

@@ -24,6 +24,7 @@ from angzarr.coordinator.store.records import (
     PENDING,
     Key,
     LoggedEvent,
+    Operation,
     SetPosition,
 )
 from angzarr.coordinator.store.writes import microseconds
@@ -90,16 +91,19 @@ class Subscription:
     def wait_for(self, key: Key, sequence: int) -> "asyncio.Future[Projection]":
         """What the projector answers for the book that ends with an event, once it has taken it in."""
         future: asyncio.Future[Projection] = asyncio.get_running_loop().create_future()
+        self._answer_at(key, sequence, future)
+        return future
+
+    def _answer_at(self, key: Key, sequence: int, future: "asyncio.Future[Projection]") -> None:
         if self._positions.get(key, -1) >= sequence:
             future.set_result(Projection(projector=self.projector.name, sequence=sequence + 1))
-            return future
+            return
         behind = self._behind.setdefault(key, Aggregate(sequence, 0, set(), microseconds()))
         behind.target = max(behind.target, sequence)
         behind.waiters.append((sequence, future))
         if key in self._parked:
             behind.tell(self._parked_error(key))
         self._lanes.rouse(key)
-        return future
 
     def position_of(self, key: Key) -> int:
         """Sequence of the last event taken in of an aggregate; -1 before the first."""
@@ -279,10 +283,16 @@ class Subscription:
             error=error.message,
         )
 
-    async def unpark(self, key: Key, position: int | None = None) -> None:
-        """Go on with a parked aggregate, after ``position`` where the book in the way is to be skipped."""
+    async def unpark(self, key: Key, position: int | None, also: Operation) -> None:
+        """Go on with a parked aggregate.
+
+        Args:
+            key: the aggregate.
+            position: after which; None for where it is, so that the book in the way is tried again.
+            also: what is stored with it.
+        """
         at = await self._position(key) if position is None else position
-        await self._engine.store.submit([SetPosition(self.consumer, key, at)])
+        await self._engine.store.submit([SetPosition(self.consumer, key, at), also])
         self._remember(key, at)
         self._parked.discard(key)
         head = await self._engine.store.next_sequence(key)
@@ -352,9 +362,23 @@ class Subscription:
         """How many aggregates wait for somebody to replay or skip a dead letter."""
         return len(self._parked)
 
+    def retire(self) -> None:
+        """Start nothing any more: another one goes on."""
+        self._lanes.close()
+        self.walk.end()
+
+    def hand_on(self, successor: "Subscription") -> None:
+        """Whoever waits is answered by a successor."""
+        behind, self._behind, self.ahead = self._behind, {}, 0
+        self.changed.set()
+        for key, aggregate in behind.items():
+            for sequence, future in aggregate.waiters:
+                if not future.done():
+                    successor._answer_at(key, sequence, future)
+
     def stop(self) -> None:
         """Start nothing any more; whoever waits is told."""
-        self._lanes.close()
+        self.retire()
         stopped = GRPCError(Status.UNAVAILABLE, "The coordinator was stopped; the events are stored")
         for behind in self._behind.values():
             behind.tell(stopped)

@@ -68,6 +68,7 @@ class Walk:
         self._coverage = Coverage(engine.store, consumer, projector.domains)
         self._woken = asyncio.Event()
         self._saved = 0
+        self._ended = False
 
     async def start(self) -> None:
         """Find out how far an earlier process got."""
@@ -88,8 +89,8 @@ class Walk:
         return self._coverage.whole()
 
     async def follow(self) -> None:
-        """Walk the store until cancelled."""
-        while True:
+        """Walk the store until cancelled or told to end."""
+        while not self._ended:
             await self._woken.wait()
             self._woken.clear()
             try:
@@ -103,12 +104,17 @@ class Walk:
                 await asyncio.sleep(1.0)
                 self._woken.set()
 
+    def end(self) -> None:
+        """Read nothing any more, and write nothing down: somebody else goes on."""
+        self._ended = True
+        self._woken.set()
+
     async def read_on(self) -> bool:
         """Note what the next stretch of the store holds for the projector; False when it has all been read.
 
         A stretch is bounded, because events of other domains may lie in it by the million.
         """
-        if self.cursor >= self.wanted:
+        if self._ended or self.cursor >= self.wanted:
             return False
         domains, upto = self._coverage.stretch(self.cursor, min(self.wanted, self.cursor + _STRETCH))
         most = min(_READ_AT_ONCE, self._most_ahead)
@@ -136,5 +142,5 @@ class Walk:
         if done > self._saved:
             marks.append(SetPosition(self.consumer, EVERYTHING, done))
             self._saved = done
-        if marks:
+        if marks and not self._ended:
             await self._store.submit(marks)

@@ -9,9 +9,7 @@ from grpclib.const import Cardinality, Handler
 
 from angzarr.coordinator.asking import caller_waits
 from angzarr.messages.services import Rpc, Service
-
-_OUR_CLIENT = "grpc-python-angzarr"
-_OUR_ROOM = (65_536 - 4_096) * 3 // 4  # of the 64 KiB of headers it reads; details travel as base64
+from angzarr.server.trailers import OUR_ROOM, is_our_client
 
 trailers: ContextVar[list[tuple[str, str]] | None] = ContextVar("angzarr_trailers", default=None)
 """What the call being served adds to its trailing metadata; None where there is no wire."""
@@ -59,8 +57,9 @@ class Served:
 
     def _room(self, stream: Any) -> int:
         """Bytes of details that the client takes: our own reads longer trailers than foreign ones do."""
-        ours = (getattr(stream, "user_agent", None) or "").startswith(_OUR_CLIENT)
-        return max(self._max_details, _OUR_ROOM) if ours else self._max_details
+        if not is_our_client(getattr(stream, "user_agent", None)):
+            return self._max_details
+        return max(self._max_details, OUR_ROOM * 3 // 4)  # base64 makes four of three
 
 
 def _unary(method: Callable[..., Any], encoded: Callable[..., Any] | None) -> Callable[[Any], Any]:
