@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, NoReturn, Self
@@ -57,7 +58,7 @@ class DomainClient(BaseClient):
     query: QueryClient
     speculative: SpeculativeClient
     domain: str
-    _projected: Callable[[CommandResponse, Sequence[type | str]], Awaitable[None]] | None = None
+    _projected: Callable[[CommandResponse, Sequence[type | str], float | None], Awaitable[None]] | None = None
 
     def __init__(
         self, channel: grpclib.client.Channel, owns_channel: bool = True, *, domain: str = ""
@@ -214,7 +215,8 @@ class DomainClient(BaseClient):
                 to the handler (MERGE_AGGREGATE_HANDLES).
             sync_mode: what the answer waits for.
             correlation_id: what exchange it belongs to; None for a fresh one.
-            timeout: seconds for all attempts together; None for the channel's default.
+            timeout: seconds for all attempts together, and for the projectors of ``wait_for``; None for the channel's
+                default.
             domain: None for the client's own.
             wait_for: projectors (classes or names) that must have taken the events in before this returns: read your
                 own writes. For clients that an embedded coordinator gave out; others have ``sync_mode``.
@@ -246,9 +248,14 @@ class DomainClient(BaseClient):
                 "over a channel, use sync_mode=SyncMode.SIMPLE",
                 details={keys.FIELD: "wait_for"},
             )
+        if not wait_for or self._projected is None:
+            return await builder.execute(sync_mode, timeout)
+        begun = time.monotonic()
+        # Before anything is stored: are there such projectors?
+        await self._projected(CommandResponse(), wait_for, timeout)
         response = await builder.execute(sync_mode, timeout)
-        if wait_for and self._projected is not None:
-            await self._projected(response, wait_for)
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
+        await self._projected(response, wait_for, left)
         return response
 
     async def execute(self, command: CommandBook, timeout: float | None = None) -> CommandResponse:

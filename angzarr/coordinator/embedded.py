@@ -195,9 +195,12 @@ class EmbeddedCoordinator:
         client._projected = self._wait_for
         return client
 
-    async def _wait_for(self, response: CommandResponse, projectors: Sequence[type | str]) -> None:
+    async def _wait_for(
+        self, response: CommandResponse, projectors: Sequence[type | str], timeout: float | None
+    ) -> None:
+        limit = self.config.reactions.handler_timeout if timeout is None else timeout
         try:
-            await self.projected(response, projectors, timeout=self.config.reactions.handler_timeout)
+            await self.projected(response, projectors, timeout=limit)
         except GRPCError as error:
             raise from_status(error) from error
 

@@ -102,11 +102,12 @@ class Projections:
             TimeoutError: one has not, after ``timeout`` seconds.
             GRPCError: one failed, or is parked.
         """
+        subscriptions = [self.find(projector) for projector in projectors]
         if not book.pages:
             return
         key, last = books.key_of(book.cover), book.pages[-1].header.sequence
         async with asyncio.timeout(timeout) as deadline:
-            for subscription in map(self.find, projectors):
+            for subscription in subscriptions:
                 try:
                     await subscription.wait_for(key, last)
                 except GRPCError as error:
@@ -186,7 +187,7 @@ def _lagging(subscription: Subscription, key: Key, wanted: int, timeout: float) 
     at = subscription.position_of(key)
     return TimeoutError(
         f"projector {subscription.projector.name!r} has not taken in {key.domain}/{key.root.hex()}/{wanted} after"
-        f" {timeout:g} s: it is at {'the beginning' if at < 0 else at}, {wanted - at} events behind"
+        f" {timeout:.3g} s: it is at {'the beginning' if at < 0 else at}, {wanted - at} events behind"
     )
 
 

@@ -27,6 +27,7 @@ from angzarr.messages import (
     EventBook,
     EventPage,
     PageHeader,
+    Projection,
     SyncMode,
     type_name_from_url,
     unpack,
@@ -177,6 +178,26 @@ async def test_send_waits_for_the_projectors_it_names(running: EmbeddedCoordinat
     assert subscription.pending() == []
     with pytest.raises(KeyError, match="known projectors: statements"):
         await account.send(Deposit(amount=7), root=ALICE, wait_for=["nobody"])
+    assert (await running.events("account", ALICE)).next_sequence == 3
+
+
+class Mute:
+    """A projector that takes nothing in."""
+
+    async def handle(self, book: EventBook) -> Projection:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def handle_speculative(self, book: EventBook) -> Projection:
+        raise AssertionError("unreachable")
+
+
+async def test_send_waits_for_projectors_no_longer_than_its_own_timeout() -> None:
+    projectors = {"mute": (["mail"], Mute())}
+    async with EmbeddedCoordinator(handlers={"mail": Mail()}, projectors=projectors) as running:
+        mail = running.client("mail")
+        with anyio.fail_after(10), pytest.raises(TimeoutError, match=r"'mute' has not .* 1 events behind"):
+            await mail.send(Deposit(amount=7), root=ALICE, wait_for=["mute"], timeout=0.05)
 
 
 async def test_a_coordinator_that_was_not_entered_says_so() -> None:

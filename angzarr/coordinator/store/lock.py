@@ -25,7 +25,8 @@ class FileLock:
     """Exclusive use of a database file by this coordinator.
 
     Args:
-        path: the database file; the lock is ``<path>.lock``, which holds the process id of its holder.
+        path: the database file; the lock is ``<path>.lock`` beside the file that it stands for, whatever links lead
+            there, and holds the process id of its holder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +40,7 @@ class FileLock:
             StoreOpenError: STORE_LOCKED, another coordinator has it; the text names its process id.
             OSError: the lock file cannot be made.
         """
-        descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(f"{os.path.realpath(self._path)}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _take(descriptor)
         except OSError as error:

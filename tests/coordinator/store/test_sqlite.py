@@ -63,6 +63,13 @@ async def test_a_second_coordinator_is_refused_with_the_first_ones_pid(tmp_path:
     await again.close()
 
 
+async def test_a_second_coordinator_is_refused_by_whatever_link_it_comes(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "events.db")
+    store = await opened(tmp_path / "events.db")
+    assert (await refusal(tmp_path / "link.db")).code == "STORE_LOCKED"
+    await store.close()
+
+
 async def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, not a database")
