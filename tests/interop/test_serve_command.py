@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.client.servers import free_port
 from tests.interop.protos import PACKAGE, google
 
 PROJECT = Path(__file__).parents[2]
@@ -238,8 +238,7 @@ def test_health_reports_the_server_and_its_services(channel: grpc.Channel, name:
 
 
 def test_port_decides_where_one_router_of_the_file_listens(directory: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with serve(directory, "bank_app:accounts", PORT=str(port)) as (_, started):
         assert started["address"] == f"[::]:{port}"
         for host in ("127.0.0.1", "localhost"):

@@ -58,7 +58,7 @@ def test_every_call_is_answered_or_unavailable(
     address = "127.0.0.1:0" if transport == "tcp" else f"unix:{tmp_path}/s.sock"
     under_way = threading.Semaphore(0)
     options = [("grpc.enable_retries", 0)]
-    with serve(tmp_path, "slow_app:router", "--address", address) as (process, started):
+    with serve(tmp_path, "slow_app:router", "--address", address, "--grace", "60") as (process, started):
         where = started["address"]
         if not shared:
             options.append(("grpc.use_local_subchannel_pool", 1))
