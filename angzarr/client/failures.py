@@ -80,14 +80,18 @@ class NoAnswerError(GRPCError):
 
 def transport_error(reason: str | Exception) -> TransportError:
     """The connection broke while a call was on it."""
-    cause = reason if isinstance(reason, Exception) else grpclib.exceptions.StreamTerminatedError(reason)
+    cause = _as_error(reason)
     return TransportError(cause, details={keys.CAUSE: cause})
 
 
 def never_reached(reason: str | Exception) -> NeverReachedError:
     """The connection broke before the call was on it."""
-    cause = reason if isinstance(reason, Exception) else grpclib.exceptions.StreamTerminatedError(reason)
+    cause = _as_error(reason)
     return NeverReachedError(cause, details={keys.CAUSE: cause})
+
+
+def _as_error(reason: str | Exception) -> Exception:
+    return reason if isinstance(reason, Exception) else grpclib.exceptions.StreamTerminatedError(reason)
 
 
 def closed() -> ClosedError:
@@ -108,16 +112,7 @@ def no_answer(status: Status, text: str) -> NoAnswerError:
 
 def unsent(error: GRPCError) -> NotSentError:
     """A status that came before all of the request was sent."""
-    return _noted(
-        NotSentError(
-            error.status(),
-            code=error.code,
-            details=error.details,
-            current_events=error.current_events,
-            metadata=error.metadata,
-            retry_delay=error.retry_delay,
-        )
-    )
+    return _again_as(NotSentError, error)
 
 
 def stream_reset(code: int, *, sent: bool) -> ClientError:
@@ -162,9 +157,9 @@ def from_status(
     pushback: timedelta | None = None,
 ) -> GRPCError:
     """A status as it came from a server, or from one in this process; its ``details`` are bytes or None."""
-    code, details, current, delay = codes.GRPC_ERROR, dict[str, str](), None, pushback
-    code = getattr(error, "error_code", "") or code
+    code = getattr(error, "error_code", "") or codes.GRPC_ERROR
     details = getattr(error, "extras", {})
+    current, delay = None, pushback
     if isinstance(error.details, bytes):
         rich = _rich_status(error.details, error.status)
         if rich is None:
@@ -194,16 +189,7 @@ def outcome_unknown(error: ClientError) -> OutcomeUnknownError:
     if not isinstance(error, GRPCError):
         status = grpclib.GRPCError(Status.UNAVAILABLE, str(error.cause or error))
         return _noted(OutcomeUnknownError(status, code=codes.TRANSPORT_ERROR, details=error.details))
-    return _noted(
-        OutcomeUnknownError(
-            error.status(),
-            code=error.code,
-            details=error.details,
-            current_events=error.current_events,
-            metadata=error.metadata,
-            retry_delay=error.retry_delay,
-        )
-    )
+    return _again_as(OutcomeUnknownError, error)
 
 
 def certainly_never_reached(error: ClientError) -> bool:
@@ -229,6 +215,20 @@ def refused_argument(text: object, field: str) -> InvalidArgumentError:
         messages.INVALID_ARGUMENT,
         code=codes.INVALID_ARGUMENT,
         details={keys.FIELD: field, keys.CAUSE: text},
+    )
+
+
+def _again_as(cls: type[G], error: GRPCError) -> G:
+    """The same failure, as an error of another class."""
+    return _noted(
+        cls(
+            error.status(),
+            code=error.code,
+            details=error.details,
+            current_events=error.current_events,
+            metadata=error.metadata,
+            retry_delay=error.retry_delay,
+        )
     )
 
 

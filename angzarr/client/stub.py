@@ -26,12 +26,11 @@ from angzarr.client.metadata import Metadata, encode_metadata
 from angzarr.client.streams import CallStream
 from angzarr.error_codes import keys
 from angzarr.errors import ClientError, ConnectionError, DecodeError, EncodeError
-from angzarr.http2.headers import Prepared
+from angzarr.http2.headers import USER_AGENT, Prepared
 from angzarr.messages.services import Rpc, Service
 
 Requests: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
-_USER_AGENT = "grpc-python-angzarr"
 _LONGEST_TIMEOUT = 99_999_999.0
 
 
@@ -69,7 +68,7 @@ class _Method:
                 (":authority", channel._authority),
                 ("te", "trailers"),
                 ("content-type", "application/grpc"),
-                ("user-agent", _USER_AGENT),
+                ("user-agent", USER_AGENT),
             ]
         )
         self._last_metadata: Metadata = ()

@@ -13,6 +13,9 @@ from hpack.table import HeaderTable
 
 Pairs = list[tuple[str, str]]
 
+USER_AGENT = "grpc-python-angzarr"
+"""What our clients call themselves, by which servers know who reads longer trailers than grpcio does."""
+
 _REPEATED = frozenset(
     (
         ":method",

@@ -10,12 +10,14 @@ from grpclib.metadata import encode_bin_value, encode_grpc_message
 from angzarr._gen.google.rpc import ErrorInfo
 from angzarr._gen.google.rpc import Status as RpcStatus
 from angzarr.codec import decode, encode
+from angzarr.http2.frames import OUR_MAX_HEADERS
+from angzarr.http2.headers import USER_AGENT
 
 Headers = list[tuple[str, str]]
 
 DETAILS_KEY = "grpc-status-details-bin"
-_OUR_CLIENT = "grpc-python-angzarr"
-_OUR_ROOM = 60 * 1024
+OUR_ROOM = OUR_MAX_HEADERS - 4 * 1024
+"""Bytes of message and details that our own clients read beside all other trailers."""
 _ROOM = 7 * 1024
 _LENGTHS = (1024, 256, 64, 16)
 _INFO = "google.rpc.ErrorInfo"
@@ -33,7 +35,12 @@ def trailers_of(status: Status, message: str | None, details: bytes | None) -> H
 
 def room_for(user_agent: str | None) -> int:
     """Bytes of message and details that a client reads, by its name."""
-    return _OUR_ROOM if (user_agent or "").startswith(_OUR_CLIENT) else _ROOM
+    return OUR_ROOM if is_our_client(user_agent) else _ROOM
+
+
+def is_our_client(user_agent: str | None) -> bool:
+    """Whether a client's name is that of ours."""
+    return (user_agent or "").startswith(USER_AGENT)
 
 
 def fitted(message: str | None, details: bytes | None, room: int) -> tuple[str | None, bytes | None]:
