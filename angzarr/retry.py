@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -13,8 +12,7 @@ import anyio
 import tenacity
 from tenacity.stop import stop_base
 
-from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import InvalidArgumentError
+from angzarr.arguments import is_number, is_whole, require
 from angzarr.log import get_logger
 
 __all__ = ["ExponentialBackoffRetry", "RetryBudget", "RetryPolicy", "default_retry_policy"]
@@ -80,20 +78,20 @@ class ExponentialBackoffRetry(RetryPolicy):
         jitter: bool = True,
         on_retry: OnRetry | None = None,
     ) -> None:
-        _require(_is_number(min_delay) and min_delay >= 0, "min_delay", min_delay, "seconds, 0 or more")
-        _require(
-            _is_number(max_delay) and max_delay >= min_delay,
+        require(is_number(min_delay) and min_delay >= 0, "min_delay", min_delay, "seconds, 0 or more")
+        require(
+            is_number(max_delay) and max_delay >= min_delay,
             "max_delay",
             max_delay,
             "seconds, min_delay or more",
         )
-        _require(
-            isinstance(max_attempts, int) and not isinstance(max_attempts, bool) and max_attempts >= 1,
+        require(
+            is_whole(max_attempts) and max_attempts >= 1,
             "max_attempts",
             max_attempts,
             "a whole number, 1 or more",
         )
-        _require(on_retry is None or callable(on_retry), "on_retry", on_retry, "a callable or None")
+        require(on_retry is None or callable(on_retry), "on_retry", on_retry, "a callable or None")
         self.min_delay = min_delay
         self.max_delay = max_delay
         self.max_attempts = max_attempts
@@ -168,8 +166,8 @@ class RetryBudget:
     """
 
     def __init__(self, max_tokens: float = 100.0, ratio: float = 0.1) -> None:
-        _require(_is_number(max_tokens) and max_tokens >= 1, "max_tokens", max_tokens, "1 or more")
-        _require(_is_number(ratio) and ratio > 0, "ratio", ratio, "more than 0")
+        require(is_number(max_tokens) and max_tokens >= 1, "max_tokens", max_tokens, "1 or more")
+        require(is_number(ratio) and ratio > 0, "ratio", ratio, "more than 0")
         self.max_tokens = max_tokens
         self.ratio = ratio
         self.tokens: float = float(max_tokens)
@@ -223,16 +221,3 @@ class _Past(stop_base):
         if self._deadline is None:
             return False
         return asyncio.get_running_loop().time() + state.upcoming_sleep >= self._deadline
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require(holds: bool, field: str, value: object, expected: str) -> None:
-    if not holds:
-        raise InvalidArgumentError(
-            messages.INVALID_ARGUMENT,
-            code=codes.INVALID_ARGUMENT,
-            details={keys.FIELD: field, keys.ACTUAL: value, keys.EXPECTED: expected},
-        )

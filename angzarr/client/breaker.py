@@ -1,8 +1,8 @@
 """The circuit breaker: after failures in a row a client leaves a broken server alone for a while."""
 
-import math
 from dataclasses import dataclass
 
+from angzarr.arguments import is_number, is_whole
 from angzarr.client.failures import CircuitOpenError, refused_argument
 from angzarr.error_codes import codes, keys, messages
 from angzarr.errors import ClientError
@@ -26,10 +26,10 @@ class BreakerConfig:
     """Seconds after which one call is let through, to see whether the server is back."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.failures, int) or isinstance(self.failures, bool) or self.failures < 1:
+        if not is_whole(self.failures) or self.failures < 1:
             raise refused_argument(f"a whole number, 1 or more, expected, got {self.failures!r}", "failures")
         seconds = self.reset_after
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        if not is_number(seconds) or seconds <= 0:
             raise refused_argument(f"seconds above 0 expected, got {seconds!r}", "reset_after")
 
 

@@ -10,6 +10,7 @@ import anyio
 import grpclib
 from grpclib.const import Status
 
+from angzarr.arguments import is_number
 from angzarr.client import failures
 from angzarr.client.breaker import Breaker
 from angzarr.client.config import ChannelConfig
@@ -199,11 +200,7 @@ class Calls:
         """
         if timeout is None:
             return self.config.timeout
-        if (
-            isinstance(timeout, bool)
-            or not isinstance(timeout, int | float)
-            or not 0 < timeout < float("inf")
-        ):
+        if not is_number(timeout) or timeout <= 0:
             raise failures.refused_argument(f"seconds above 0 expected, got {timeout!r}", "timeout")
         return timeout
 

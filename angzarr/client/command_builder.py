@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 import betterproto
 
 from angzarr import codec
+from angzarr.arguments import is_whole, require, unfit
+from angzarr.client.failures import refused_argument
 from angzarr.client.roots import as_root
-from angzarr.error_codes import codes, keys, messages
+from angzarr.error_codes import codes, messages
 from angzarr.errors import InvalidArgumentError
 from angzarr.messages import Any as PackedMessage
 from angzarr.messages import (
@@ -148,12 +150,8 @@ def checked_sequence(value: int, field: str) -> int:
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT; details ``field``, ``actual`` and ``expected``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LAST_SEQUENCE:
-        raise InvalidArgumentError(
-            messages.INVALID_ARGUMENT,
-            code=codes.INVALID_ARGUMENT,
-            details={keys.FIELD: field, keys.ACTUAL: value, keys.EXPECTED: "a number from 0 to 2**32 - 1"},
-        )
+    in_range = is_whole(value) and 0 <= value <= LAST_SEQUENCE
+    require(in_range, field, value, "a number from 0 to 2**32 - 1")
     return value
 
 
@@ -164,22 +162,10 @@ def _encoded(message: Any) -> bytes:
         try:
             return codec.encode(message)
         except ValueError as error:
-            raise InvalidArgumentError(
-                messages.INVALID_ARGUMENT,
-                code=codes.INVALID_ARGUMENT,
-                details={keys.FIELD: getattr(error, "path", ""), keys.CAUSE: error},
-            ) from error
+            raise refused_argument(error, getattr(error, "path", "")) from error
     serialize = getattr(message, "SerializeToString", None)
     if serialize is None:
-        raise InvalidArgumentError(
-            messages.INVALID_ARGUMENT,
-            code=codes.INVALID_ARGUMENT,
-            details={
-                keys.FIELD: "message",
-                keys.ACTUAL: type(message).__name__,
-                keys.EXPECTED: "a message or bytes",
-            },
-        )
+        raise unfit("message", type(message).__name__, "a message or bytes")
     return bytes(serialize())
 
 

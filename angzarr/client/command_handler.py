@@ -6,9 +6,8 @@ from typing import ClassVar
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.client.command_builder import CommandBuilder
+from angzarr.client.failures import refused_argument
 from angzarr.client.query import QueryClient
-from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import InvalidArgumentError
 from angzarr.messages import (
     BusinessResponse,
     CascadeErrorMode,
@@ -135,11 +134,6 @@ class CommandHandlerClient(SingleServiceClient):
             return QueryClient._sharing(self)
         if hasattr(self.stub, "get_event_book"):
             return QueryClient._composed((self.stub,), self._calls)
-        raise InvalidArgumentError(
-            messages.INVALID_ARGUMENT,
-            code=codes.INVALID_ARGUMENT,
-            details={
-                keys.FIELD: "client",
-                keys.CAUSE: "a client made from_stub cannot query; take DomainClient.command_handler",
-            },
+        raise refused_argument(
+            "a client made from_stub cannot query; take DomainClient.command_handler", "client"
         )

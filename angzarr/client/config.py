@@ -1,6 +1,5 @@
 """How a client talks to a coordinator: one frozen dataclass."""
 
-import math
 import os
 import ssl
 import tempfile
@@ -9,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from angzarr.arguments import is_number, is_whole, require, unfit
 from angzarr.client.breaker import BreakerConfig
 from angzarr.client.metadata import Metadata, checked_metadata
-from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import InvalidArgumentError
 from angzarr.interceptors import Interceptor
 
 Pem: TypeAlias = "bytes | str | os.PathLike[str] | None"
@@ -117,7 +115,7 @@ class ChannelConfig:
         limit = self.max_message_bytes
         self._check(
             "max_message_bytes",
-            isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit < 2**32,
+            is_whole(limit) and 1 <= limit < 2**32,
             "a number of bytes, 1 or more, below 4 GiB",
         )
         self._check(
@@ -150,9 +148,7 @@ class ChannelConfig:
                 with _file(self.certificate_chain) as chain, _file(self.private_key) as key:
                     context.load_cert_chain(chain, key, password=_no_password)
             except (OSError, ValueError) as error:
-                raise _refuse(
-                    "certificate_chain", error, "PEM of a certificate and its private_key"
-                ) from error
+                raise unfit("certificate_chain", error, "PEM of a certificate and its private_key") from error
         return context
 
     def _trusting(self, context: ssl.SSLContext) -> ssl.SSLContext:
@@ -163,7 +159,7 @@ class ChannelConfig:
             with _file(self.root_certificates) as roots:
                 own.load_verify_locations(cafile=roots)
         except (OSError, ValueError) as error:
-            raise _refuse("root_certificates", error, "PEM of one or more certificates") from error
+            raise unfit("root_certificates", error, "PEM of one or more certificates") from error
         return own
 
     def _check_certificates(self) -> None:
@@ -173,31 +169,20 @@ class ChannelConfig:
             )
         if (self.certificate_chain is None) != (self.private_key is None):
             missing = "private_key" if self.private_key is None else "certificate_chain"
-            raise _refuse(missing, None, "certificate_chain and private_key go together")
+            raise unfit(missing, None, "certificate_chain and private_key go together")
         if self.has_certificates:
             self.ssl_context()
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise _refuse(name, getattr(self, name), expected)
+        require(holds, name, getattr(self, name), expected)
 
 
 def _positive(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-    )
+    return is_number(value) and value > 0
 
 
 def _is_authority(text: str) -> bool:
     return bool(text) and all("!" <= character <= "~" and character not in "/?#@" for character in text)
-
-
-def _refuse(field: str, actual: object, expected: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        messages.INVALID_ARGUMENT,
-        code=codes.INVALID_ARGUMENT,
-        details={keys.FIELD: field, keys.ACTUAL: actual, keys.EXPECTED: expected},
-    )
 
 
 def _no_password() -> str:

@@ -6,8 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import InvalidArgumentError
+from angzarr.arguments import unfit
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 Headers: TypeAlias = Iterable[tuple[str, str]]
@@ -28,7 +27,7 @@ def checked_metadata(metadata: Metadata | Mapping[str, str | bytes]) -> tuple[tu
             (key, value) for key, value in (metadata.items() if isinstance(metadata, Mapping) else metadata)
         )
     except (TypeError, ValueError) as error:
-        raise _refuse(type(metadata).__name__, "pairs of key and value") from error
+        raise unfit("metadata", type(metadata).__name__, "pairs of key and value") from error
     for key, value in pairs:
         _check_pair(key, value)
     return pairs
@@ -36,14 +35,14 @@ def checked_metadata(metadata: Metadata | Mapping[str, str | bytes]) -> tuple[tu
 
 def _check_pair(key: object, value: object) -> None:
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise _refuse(key, "keys of lower-case letters, digits, '-', '_' and '.'")
+        raise unfit("metadata", key, "keys of lower-case letters, digits, '-', '_' and '.'")
     if key in _RESERVED or key.startswith("grpc-"):
-        raise _refuse(key, "a key that gRPC does not use itself")
+        raise unfit("metadata", key, "a key that gRPC does not use itself")
     if key.endswith("-bin"):
         if not isinstance(value, bytes):
-            raise _refuse(key, "bytes under a key that ends in -bin")
+            raise unfit("metadata", key, "bytes under a key that ends in -bin")
     elif not isinstance(value, str) or not _VALUE.fullmatch(value):
-        raise _refuse(key, "a value of printable ASCII")
+        raise unfit("metadata", key, "a value of printable ASCII")
 
 
 def is_sendable(value: str) -> bool:
@@ -74,11 +73,3 @@ def decode_binary(value: str) -> bytes | None:
         return b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _refuse(actual: object, expected: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        messages.INVALID_ARGUMENT,
-        code=codes.INVALID_ARGUMENT,
-        details={keys.FIELD: "metadata", keys.ACTUAL: actual, keys.EXPECTED: expected},
-    )

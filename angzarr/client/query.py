@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar
 
+from angzarr.arguments import is_whole
 from angzarr.client.base import SingleServiceClient
 from angzarr.client.calls import Method
 from angzarr.client.failures import refused_argument
@@ -69,9 +70,7 @@ class QueryClient(SingleServiceClient):
 
         Args and errors are those of ``get_events``.
         """
-        if max_books is not None and (
-            isinstance(max_books, bool) or not isinstance(max_books, int) or max_books < 0
-        ):
+        if max_books is not None and (not is_whole(max_books) or max_books < 0):
             raise refused_argument(f"a number of books, 0 or more, expected, got {max_books!r}", "max_books")
         count = 0
         books = self._calls.stream(_GET_EVENTS, self.stub, query, correlation_id_of(query), timeout)
