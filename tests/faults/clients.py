@@ -41,6 +41,12 @@ async def client_of(
         yield client
 
 
+async def a_few_turns() -> None:
+    """Let everybody in this loop do what they are at; however long the machine stands still, each turn takes place."""
+    for _ in range(20):
+        await asyncio.sleep(0.002)
+
+
 async def command(client: DomainClient, timeout: float | None = None) -> object:
     return await client.command_handler.handle_command(CommandRequest(), timeout)
 

@@ -14,6 +14,7 @@ from angzarr.messages import Query
 from tests.client.servers import free_port
 from tests.faults.clients import (
     ONCE,
+    a_few_turns,
     below,
     client_of,
     closed_at_once,
@@ -56,7 +57,7 @@ async def test_a_connection_closed_between_calls_is_replaced_without_a_failure()
 
     async with client_of(one_answer, answering) as client:
         await command(client)
-        await asyncio.sleep(0.05)
+        await a_few_turns()
         await command(client)
 
 
@@ -124,7 +125,7 @@ async def test_calls_that_wait_for_their_turn_hear_of_the_end_of_the_connection(
 async def test_closing_the_client_ends_its_calls() -> None:
     async with client_of(silent) as client:
         call = asyncio.gather(client.get_event_book(Query()), return_exceptions=True)
-        await asyncio.sleep(0.05)
+        await a_few_turns()
         await client.close()
         [error] = await call
     assert isinstance(error, TransportError)
@@ -132,7 +133,7 @@ async def test_closing_the_client_ends_its_calls() -> None:
 
 
 async def test_a_half_open_connection_is_found_by_keepalive() -> None:
-    config = ChannelConfig(keepalive_time=0.1, keepalive_timeout=0.1, http2=below[0])
+    config = ChannelConfig(keepalive_time=0.1, keepalive_timeout=0.5, http2=below[0])
     async with (
         unharmed(),
         scripted(answering) as target,
@@ -149,7 +150,7 @@ async def test_a_half_open_connection_is_found_by_keepalive() -> None:
 
 
 async def test_calls_without_timeout_end_on_a_half_open_connection_without_keepalive() -> None:
-    config = ChannelConfig(probe_after=0.1, keepalive_timeout=0.1, http2=below[0])
+    config = ChannelConfig(probe_after=0.1, keepalive_timeout=0.5, http2=below[0])
     async with (
         unharmed(),
         scripted(answering) as target,

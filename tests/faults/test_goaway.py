@@ -8,6 +8,7 @@ from angzarr.errors import OutcomeUnknownError, TransportError
 from angzarr.messages import Query
 from tests.faults.clients import (
     QUICK,
+    a_few_turns,
     client_of,
     command,
 )
@@ -71,7 +72,7 @@ async def test_goaway_between_calls_is_not_even_noticed() -> None:
 
     async with client_of(leave, answering) as client:
         await command(client)
-        await asyncio.sleep(0.05)
+        await a_few_turns()
         await command(client)
 
 

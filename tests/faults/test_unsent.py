@@ -15,7 +15,7 @@ from angzarr.client import ChannelConfig, DomainClient
 from angzarr.errors import GRPCError, OutcomeUnknownError, TransportError
 from angzarr.messages import Any as PackedMessage
 from angzarr.messages import CommandBook, CommandPage, CommandRequest
-from tests.faults.clients import ONCE, QUICK, below, client_of, command
+from tests.faults.clients import ONCE, QUICK, a_few_turns, below, client_of, command
 from tests.faults.peers import Peer, Script, answering, unharmed
 
 LARGE = CommandRequest(command=CommandBook(pages=[CommandPage(command=PackedMessage(value=bytes(200_000)))]))
@@ -137,10 +137,10 @@ async def test_commands_behind_a_full_socket_were_not_sent_when_the_connection_b
             command=CommandBook(pages=[CommandPage(command=PackedMessage(value=bytes(2**24)))])
         )
         first = asyncio.create_task(client.command_handler.handle_command(huge))
-        await asyncio.sleep(0.05)
+        await a_few_turns()
         assert not protocol.connection.write_ready.is_set()
         others = [asyncio.create_task(command(client)) for _ in range(20)]
-        await asyncio.sleep(0.05)
+        await a_few_turns()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         peer.close()
         results = await asyncio.gather(first, *others, return_exceptions=True)
