@@ -80,14 +80,14 @@ async def test_silence(endpoint: str, players: ModuleType) -> None:
     alice = uuid.uuid4()
     # --8<-- [start:silence]
     config = ChannelConfig(
-        timeout=5.0,  # seconds for a call that states none of its own, all its attempts together
+        timeout=30.0,  # seconds for a call that states none of its own, all its attempts together
         connect_timeout=3.0,  # for one attempt to connect: TCP, TLS and the server's first word
         keepalive_time=300.0,  # ping after so much silence even without calls; ask what the server allows
         keepalive_timeout=10.0,  # how long the answer to a ping may take
     )
     async with DomainClient.connect(endpoint, domain="player", config=config) as player:
         await player.send(players.RegisterPlayer(name="alice"), root=alice)
-        await player.send(players.DepositFunds(amount=50), root=alice, timeout=1.0)
+        await player.send(players.DepositFunds(amount=50), root=alice, timeout=20.0)
     # --8<-- [end:silence]
 
 
