@@ -8,7 +8,7 @@ from grpclib.const import Status
 
 from angzarr import codec
 from angzarr.error_codes import codes, keys, messages
-from angzarr.errors import DecodeError, DispatchError
+from angzarr.errors import DecodeError, DispatchError, EncodeError
 from angzarr.messages import (
     BusinessResponse,
     CommandBook,
@@ -116,7 +116,13 @@ class CommandHandlerRouter(BuiltRouter):
         """
         session = Session(require_commands(command), history)
         answer = await self._decide(session)
-        return BusinessResponse(events=self._book(session)) if answer is None else answer
+        if answer is not None:
+            return answer
+        try:
+            return BusinessResponse(events=self._book(session))
+        except EncodeError as error:
+            session.blame(error)
+            raise
 
     async def dispatch_bytes(self, data: bytes) -> bytes:
         """``dispatch`` from bytes to bytes: of the history, only events that have an applier become objects.
@@ -149,7 +155,11 @@ class CommandHandlerRouter(BuiltRouter):
 
     async def _decide_on_bytes(self, session: Session) -> bytes:
         answer = await self._decide(session)
-        return self._encoded(session) if answer is None else codec.encode(answer)
+        try:
+            return self._encoded(session) if answer is None else codec.encode(answer)
+        except EncodeError as error:
+            session.blame(error)
+            raise
 
     async def _decide(self, session: Session) -> BusinessResponse | None:
         """Handle every page; None when there is nothing but events."""
@@ -174,6 +184,7 @@ class CommandHandlerRouter(BuiltRouter):
     ) -> BusinessResponse | None:
         handler, method, message, _ = route
         command = decode_payload(message, type_url, value)
+        session.asked = method, type_url
         try:
             instance = handler.factory()
             if not handler.makes_itself and hasattr(type(instance), "__await__"):
@@ -210,6 +221,7 @@ class CommandHandlerRouter(BuiltRouter):
         others = Answer()
         for handler in self._handlers:
             for method in handler.compiled.rejected.get(refusal.key, ()):
+                session.asked = method, type_url
                 try:
                     instance = await self._instance(handler.factory)
                     standard = (refusal.notification, session.state(handler, instance))

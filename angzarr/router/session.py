@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import betterproto
 
 from angzarr import codec
-from angzarr.errors import CommandRejectedError
+from angzarr.errors import CommandRejectedError, EncodeError
 from angzarr.messages import (
     TYPE_URL_PREFIX,
     BusinessResponse,
@@ -59,14 +59,19 @@ class Session:
     Args:
         command: the book.
         history: the events before it.
+
+    Attributes:
+        last: the handler whose state was asked for last, and its instance.
+        asked: the method that was called last, and the type URL of what it handled.
     """
 
-    __slots__ = ("_emission", "_states", "command", "history", "last")
+    __slots__ = ("_emission", "_states", "asked", "command", "history", "last")
 
     def __init__(self, command: CommandView, history: History) -> None:
         self.command: CommandView = command
         self.history: History = history
         self.last: tuple[Handler, Any] | None = None
+        self.asked: tuple[Method, str] | None = None
         self._emission: Emission | None = None
         self._states: dict[Handler, tuple[Any, int]] = {}
 
@@ -96,6 +101,11 @@ class Session:
     def extra(self, name: str) -> Any:
         """The value of an opt-in parameter."""
         return self.command.correlation_id if name == "correlation_id" else codec.clone(self.command.cover())
+
+    def blame(self, error: EncodeError) -> None:
+        """Note on what the answer could not be made for who was asked last."""
+        if self.asked is not None:
+            explain(error, *self.asked, self.command.cover())
 
     def snapshot(self) -> Snapshot | None:
         """A snapshot after the new events, when one is due and no handler made its own.

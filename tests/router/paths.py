@@ -30,7 +30,7 @@ async def outcome(call: Awaitable[Any]) -> tuple[Any, ...]:
     except DispatchError as error:
         return (error.error_code, error.code(), str(error), error.extras)
     except EncodeError as error:
-        return ("unencodable", error.path, error.reason)
+        return ("unencodable", error.path, error.reason, getattr(error, "__notes__", []))
     except ClientError as error:
         return (type(error), error.code, error.details)
 

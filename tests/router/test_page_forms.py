@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from angzarr.errors import DecodeError, EncodeError
-from angzarr.messages import BusinessResponse, EventBook, decode, encode
-from angzarr.router import CommandHandlerRouter, applies, command_handler, handles
+from angzarr.messages import BusinessResponse, EventBook, Notification, decode, encode
+from angzarr.router import CommandHandlerRouter, applies, command_handler, handles, rejected
 from angzarr.router.raw import shapes
 from angzarr.router.raw.shapes import Shapes
 from tests.bank.domain import Accounts
@@ -19,7 +19,8 @@ from tests.bank.messages import (
     TransferReceived,
     TransferReturned,
 )
-from tests.router.helpers import book, command_router, page, request
+from tests.router.conftest import Dispatch
+from tests.router.helpers import book, command, command_router, cover, notification, page, request
 
 
 @command_handler(domain="account", state=Account)
@@ -144,3 +145,28 @@ async def test_an_event_of_a_class_emitted_before_takes_the_last_sequence_only_o
     else:
         with pytest.raises(EncodeError, match="last sequence"):
             await router.dispatch_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [[Deposit()], [Deposit(), Deposit()], [notification(command(Deposit(), of=cover("x")))]],
+    ids=["one", "two", "refusal"],
+)
+async def test_an_aggregate_without_sequences_left_names_the_handler_that_wants_one(
+    dispatch: Dispatch, asked: list[Any]
+) -> None:
+    @command_handler(domain="account", state=Account)
+    class Wanting:
+        @handles(Deposit)
+        def deposit(self, command: Deposit) -> list[Deposited]:
+            return [Deposited()]
+
+        @rejected("x", "Deposit")
+        def refused(self, notification: Notification) -> Deposited:
+            return Deposited()
+
+    full = EventBook(next_sequence=2**32 - 1)
+    with pytest.raises(EncodeError, match="last sequence") as caught:
+        await dispatch(command_router(Wanting), request(*asked, after=full))
+    named = "Wanting.refused" if isinstance(asked[0], Notification) else "Wanting.deposit"
+    assert caught.value.__notes__[0].startswith(f"raised by {named}, handling ")
