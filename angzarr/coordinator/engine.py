@@ -96,16 +96,25 @@ class Engine:
         return history
 
     async def book_for_handler(self, history: History, cascade_id: str = "") -> EventBook:
-        """The history as a handler gets it: as its cascade sees it, and upcast."""
+        """The history as a handler gets it: as its cascade sees it, and upcast.
+
+        Raises:
+            GRPCError: INTERNAL, the upcaster failed, and nothing was stored.
+        """
         pages = books.visible(history.pages, cascade_id)
         book = await books.event_book_in_turns(
             books.cover_of(history.key), pages, history.next_sequence, history.snapshot
         )
-        book.pages = await self.upcast(history.key.domain, book.pages)
+        book.pages = await self.upcast(history.key.domain, book.pages, "; nothing was stored")
         return book
 
-    async def upcast(self, domain: str, pages: list[EventPage]) -> list[EventPage]:
+    async def upcast(self, domain: str, pages: list[EventPage], so: str = "") -> list[EventPage]:
         """Stored pages in the newest version of their types; as they are where nobody upcasts the domain.
+
+        Args:
+            domain: whose pages they are.
+            pages: as they were stored.
+            so: what follows from a failure, for the error's text.
 
         Raises:
             GRPCError: INTERNAL, the upcaster failed, took too long, or answered other pages than it was given.
@@ -118,13 +127,13 @@ class Engine:
         try:
             answer = await guarded(what, asked, limit)
         except TimeoutError:
-            raise internal(f"Upcaster failed: {what} did not answer within {limit:g} s") from None
+            raise internal(f"Upcaster failed: {what} did not answer within {limit:g} s{so}") from None
         except GRPCError as error:
-            raise internal(f"Upcaster failed: {error.message}") from error
+            raise internal(f"Upcaster failed: {error.message}{so}") from error
         given, came = [sequence_of(page) for page in pages], [sequence_of(page) for page in answer.events]
         if given != came:
             raise internal(
-                f"Upcaster failed: was given events {_numbers(given)}, answered events {_numbers(came)}"
+                f"Upcaster failed: was given events {_numbers(given)}, answered events {_numbers(came)}{so}"
             )
         return answer.events
 

@@ -77,7 +77,7 @@ class Reactors:
         saga = self.sagas.get(row.component)
         if saga is None:
             raise FailedError(_gone("saga", row.component), hopeless=True)
-        book = await self.book_of(item)
+        book = await self._trigger(item)
         request = SagaHandleRequest(
             source=book,
             destination_sequences=await self.saga_destinations(saga, row.key, book.cover),
@@ -105,7 +105,7 @@ class Reactors:
         meta, _ = unpack_body(row.body)
         if position >= row.last_sequence and not meta.get("replayed"):
             return await self.supersede(item, [])
-        trigger = await self.book_of(item)
+        trigger = await self._trigger(item)
         handled = SetPosition(consumer, row.key, max(position, row.last_sequence))
         for _ in range(self._engine.config.commands.attempts):
             try:
@@ -217,17 +217,20 @@ class Reactors:
         return Done(_items(rows, results[1:]))
 
     async def book_of(self, item: Item) -> EventBook:
-        """The pages that triggered a step, with cover and next sequence."""
+        """The pages that triggered a step, as they were stored, with cover and next sequence."""
         row = item.row
         _, given = unpack_body(row.body)
         if item.commit is not None:
             return _seen(row, item.commit.stored)
         if given:
-            book = codec.decode(EventBook, given)
-        else:
-            book = _seen(row, await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence))
-        # Stored a while ago, perhaps by an older version.
-        book.pages = await self._engine.upcast(row.key.domain, book.pages)
+            return codec.decode(EventBook, given)
+        return _seen(row, await self._engine.store.own_pages(row.key, row.sequence, row.last_sequence))
+
+    async def _trigger(self, item: Item) -> EventBook:
+        book = await self.book_of(item)
+        if item.commit is None:
+            # Stored a while ago, perhaps by an older version.
+            book.pages = await self._engine.upcast(item.row.key.domain, book.pages)
         return book
 
     async def saga_destinations(self, saga: SagaComponent, key: Key, cover: Cover) -> dict[str, int]:

@@ -21,6 +21,7 @@ from angzarr.coordinator.sending import (
     REJECTION,
     SAGA,
     caused_of,
+    component_type,
     delivery_of,
     follow_up,
     origin_of,
@@ -87,6 +88,8 @@ class Steps:
             return await self._tell(item, flow)
         except StoreError as error:
             raise FailedError(GRPCError(Status.INTERNAL, str(error)), patient=True) from error
+        except GRPCError as error:
+            raise FailedError(error, patient=is_the_stores(error)) from error
 
     async def _deliver_command(self, item: Item, flow: Flow) -> Done:
         row = item.row
@@ -140,12 +143,12 @@ class Steps:
         row = item.row
         reason = f"{row.component}: {error.message}"
         if row.kind in {SAGA, PROCESS_MANAGER}:
-            kind = "saga" if row.kind == SAGA else "process_manager"
+            kind = component_type(row.kind)
             return dead_letters.of_events(
                 await self.reactors.book_of(item), row.component, kind, reason, item.attempt
             )
         meta, data = unpack_body(row.body)
-        kind = "saga" if meta.get("kind") == SAGA else "process_manager"
+        kind = component_type(meta.get("kind"))
         if row.kind == FACT:
             book = codec.decode(EventRequest, data).events
             return dead_letters.of_events(book, row.component, kind, reason, item.attempt, delivery_of(meta))

@@ -210,7 +210,6 @@ class Subscription:
         shown = books.visible(pages)
         correlation_id = await self._correlation_of(key, pages[-1].sequence, behind)
         book = books.event_book(books.cover_of(key, correlation_id), shown, pages[-1].sequence + 1)
-        book.pages = await self._engine.upcast(key.domain, book.pages)
         return book
 
     async def _stored_together(self, key: Key, sequences: list[int]) -> int:
@@ -231,8 +230,10 @@ class Subscription:
 
     async def _hand_over(self, book: EventBook) -> Projection:
         limit = self._config.handler_timeout
+        given = EventBook(cover=book.cover, next_sequence=book.next_sequence)
+        given.pages = await self._engine.upcast(book.cover.domain, book.pages)
         try:
-            asked = self.projector.endpoint.handle(book)
+            asked = self.projector.endpoint.handle(given)
             projection = await guarded(f"Projector {self.projector.name!r}", asked, limit)
         except TimeoutError:
             text = f"Projector {self.projector.name!r} did not answer within {limit:g} s"
@@ -356,11 +357,6 @@ class Subscription:
     def go_on(self) -> None:
         """What failed for want of a business server may be tried again at once."""
         self._lanes.rouse_all()
-
-    @property
-    def parked(self) -> int:
-        """How many aggregates wait for somebody to replay or skip a dead letter."""
-        return len(self._parked)
 
     def retire(self) -> None:
         """Start nothing any more: another one goes on."""

@@ -153,7 +153,7 @@ async def test_an_upcaster_that_hangs_is_not_waited_for_for_ever() -> None:
             await send(running, "player", A, "DoTwo")
         assert (caught.value.status, caught.value.message) == (
             Status.INTERNAL,
-            "Upcaster failed: The upcaster of 'player' did not answer within 0.05 s",
+            "Upcaster failed: The upcaster of 'player' did not answer within 0.05 s; nothing was stored",
         )
 
 
