@@ -17,6 +17,7 @@ from angzarr.messages import (
     pack,
     type_name_from_url,
 )
+from angzarr.messages import Any as PackedAny
 from angzarr.router.base import BuiltRouter
 from angzarr.router.calls import Method
 from angzarr.router.context import bound
@@ -122,18 +123,20 @@ class ProjectorRouter(BuiltRouter):
                 for method in handler.handles.get(type_name_from_url(type_url), ()):
                     assert method.message is not None
                     event = decode_payload(method.message, type_url, value)
-                    result = await self._show(method, instance, event, extra, type_url, cover)
-                    if isinstance(result, GeneratorType | AsyncGeneratorType):
-                        raise wrong_return(method, result)  # which has not run at all
-                    if isinstance(result, betterproto.Message):
-                        projection.projection = pack(result)
+                    shown = await self._show(method, instance, event, extra, type_url, cover)
+                    if shown is not None:
+                        projection.projection = shown
                         projection.projector = handler.info.name
 
     async def _show(
         self, method: Method, instance: Any, event: object, extra: Any, type_url: str, cover: Cover | None
-    ) -> Any:
+    ) -> PackedAny | None:
+        """What a method shows: the message it returned, packed."""
         try:
-            return await self._call(method, instance, (event,), extra)
+            result = await self._call(method, instance, (event,), extra)
+            if isinstance(result, GeneratorType | AsyncGeneratorType):
+                raise wrong_return(method, result)  # which has not run at all
+            return pack(result) if isinstance(result, betterproto.Message) else None
         except BaseException as error:
             explain(error, method, type_url, cover)
             raise

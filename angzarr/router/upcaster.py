@@ -69,14 +69,13 @@ class UpcasterRouter(BuiltRouter):
         try:
             instance = await self._instance(factory)
             new = await self._call(method, instance, (old,), _nothing)
+            if not isinstance(new, betterproto.Message):
+                code, text = codes.UPCASTER_WRONG_RESPONSE_KIND, messages.UPCASTER_WRONG_RESPONSE_KIND
+                raise wrong_return(method, new, code, text)
+            return pack(new)
         except BaseException as error:
             explain(error, method, event.type_url, cover)
             raise
-        if not isinstance(new, betterproto.Message):
-            raise wrong_return(
-                method, new, codes.UPCASTER_WRONG_RESPONSE_KIND, messages.UPCASTER_WRONG_RESPONSE_KIND
-            )
-        return pack(new)
 
 
 def _nothing(name: str) -> Any:

@@ -349,6 +349,22 @@ async def test_whatever_a_handler_raises_its_caller_is_told_what_and_where(odd: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("index", "where"),
+    [
+        (0, "Commands.deposit, handling bank.Deposit of account"),
+        (3, "View.deposited, handling bank.Deposited of account"),
+        (4, "Upcaster.opened, handling bank.AccountOpenedV1 of account"),
+    ],
+)
+async def test_a_handler_that_returns_what_cannot_be_encoded_is_named(index: int, where: str) -> None:
+    async with served(*broken(lambda: AccountOpened(owner=5))) as channel:  # type: ignore[arg-type]
+        error = await refusal(channel, *CALLS[index])
+    assert error.grpc_code is Status.INTERNAL
+    assert str(error.grpc_details).startswith(f"EncodeError in {where}")
+    assert str(error.grpc_details).endswith(": AccountOpened.owner: string expected, got 5 of type int")
+
+
 ACCOUNT = "account/" + ROOT.hex()
 FACT, PRIOR = book(InterestPosted()), book(Deposited())
 
