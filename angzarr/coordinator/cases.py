@@ -13,7 +13,15 @@ from angzarr.coordinator.checks import SAGA_FAILURES_DOMAIN
 from angzarr.coordinator.commits import Flow, Origin
 from angzarr.coordinator.engine import Engine
 from angzarr.coordinator.errors import ConflictError
-from angzarr.coordinator.sending import PROCESS_MANAGER, SAGA, cause_of, delivery_of, stamped_of, unpack_body
+from angzarr.coordinator.sending import (
+    PROCESS_MANAGER,
+    SAGA,
+    cause_of,
+    component_type,
+    delivery_of,
+    stamped_of,
+    unpack_body,
+)
 from angzarr.coordinator.steps import FailedError, Item
 from angzarr.coordinator.store.records import MAIN, Dequeue, Key, Operation, Provenance
 from angzarr.messages import (
@@ -115,7 +123,7 @@ class Case:
 
     def dead_letter(self, reason: str) -> Operation:
         """The rejected command as a dead letter."""
-        kind = "process_manager" if self.kind == PROCESS_MANAGER else "saga"
+        kind = component_type(self.kind)
         attempts = self.item.attempt + 1
         meta, _ = unpack_body(self.item.row.body)
         return dead_letters.letter_row(

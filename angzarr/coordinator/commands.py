@@ -83,8 +83,8 @@ class CommandPipeline:
         Raises:
             GRPCError: as the table of coordinator-contract.md §2 has it.
         """
-        cascade_id = request.cascade_id or "" if origin.flow is None else ""
-        if not cascade_id:
+        cascade_id = request.cascade_id
+        if not cascade_id or origin.flow is not None:  # within a flow, the request is not its beginning
             return await self._answer(request, await self.execute(request, origin))
         checks.cascade_id(cascade_id)
         fan_out = self._engine.fan_out
@@ -191,7 +191,8 @@ class CommandPipeline:
         answer = await engine.decide(command.endpoint, history, sent, command.flow.cascade_id)
         events = interpret(answer)
         if events is None or not events.pages:
-            return await self._nothing(command, events)
+            await self._nothing(command)
+            return None
         answered_for(command.key, events, command.book.cover.correlation_id)
         stamped(events, actual, engine.config.commands.max_events)
         if stale and command.strategy is MergeStrategy.MERGE_COMMUTATIVE:
@@ -241,10 +242,9 @@ class CommandPipeline:
                 command.expected, history.next_sequence, books.encode_history(history), overlapping=True
             )
 
-    async def _nothing(self, command: Command, events: EventBook | None) -> Commit | None:
+    async def _nothing(self, command: Command) -> None:
         if command.origin.with_commit:
             await self._engine.store.submit(command.origin.with_commit)
-        return None
 
     async def _persist(self, command: Command, history: History, events: EventBook) -> Commit:
         commit = commit_of(command.key, events, history.next_sequence, command.flow)

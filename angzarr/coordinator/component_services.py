@@ -1,7 +1,7 @@
 """The services of sagas, process managers, projectors and event streams; see services.py for the shape of a stub."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -42,6 +42,8 @@ from angzarr.messages import (
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+_Request: TypeAlias = SagaHandleRequest | ProcessManagerCoordinatorRequest
+
 
 def _checked(book: EventBook, what: str) -> EventBook:
     if not has_field(book, "cover"):
@@ -78,20 +80,20 @@ async def _given(
 
 
 class _Runner:
+    """Calls components for events that a caller brings along, as the steps of the outbox do."""
+
     def __init__(self, engine: Engine, reactions: Reactions, group: "TaskGroup") -> None:
         self._engine = engine
         self._reactions = reactions
         self._group = group
 
-    async def _run(
-        self, kind: str, component: str, book: EventBook, mode: SyncMode, errors: CascadeErrorMode
-    ) -> Done:
+    async def _run(self, kind: str, component: str, book: EventBook, request: _Request) -> Done:
         """Call the component now, and to the end although the caller may leave; what it sends follows in its turn."""
-        return await outliving(self._group, self._step(kind, component, book, mode, errors))
+        return await outliving(self._group, self._step(kind, component, book, request))
 
-    async def _step(
-        self, kind: str, component: str, book: EventBook, mode: SyncMode, errors: CascadeErrorMode
-    ) -> Done:
+    async def _step(self, kind: str, component: str, book: EventBook, request: _Request) -> Done:
+        mode = SyncMode.try_value(request.sync_mode)
+        errors = CascadeErrorMode.try_value(request.cascade_error_mode)
         item = await _given(self._engine, kind, component, book, mode, errors)
         self._reactions.claim([item])
         try:
@@ -120,11 +122,7 @@ class SagaCoordinatorService(_Runner):
         for saga in self._engine.components.sagas:
             if saga.source != book.cover.domain:
                 continue
-            mode, errors = (
-                SyncMode.try_value(request.sync_mode),
-                CascadeErrorMode.try_value(request.cascade_error_mode),
-            )
-            done = await self._run(sending.SAGA, saga.name, book, mode, errors)
+            done = await self._run(sending.SAGA, saga.name, book, request)
             if isinstance(done.answer, SagaResponse):
                 response.commands += done.answer.commands
                 response.events += done.answer.events
@@ -170,11 +168,7 @@ class ProcessManagerCoordinatorService(_Runner):
         for manager in self._engine.components.process_managers:
             if book.cover.domain not in manager.sources:
                 continue
-            mode, errors = (
-                SyncMode.try_value(request.sync_mode),
-                CascadeErrorMode.try_value(request.cascade_error_mode),
-            )
-            done = await self._run(sending.PROCESS_MANAGER, manager.name, book, mode, errors)
+            done = await self._run(sending.PROCESS_MANAGER, manager.name, book, request)
             _merge(response, done.answer)
         return response
 

@@ -7,7 +7,7 @@ from angzarr.coordinator.outliving import stored
 from angzarr.coordinator.status import invalid
 from angzarr.coordinator.store.records import MAIN, DeleteEdition
 from angzarr.errors import DecodeError
-from angzarr.messages import CommandBook, DeleteEditionEvents, any_of, type_matches
+from angzarr.messages import CommandBook, CommandPage, DeleteEditionEvents, any_of, type_matches
 
 
 async def execute(engine: Engine, book: CommandBook) -> None:
@@ -20,8 +20,8 @@ async def execute(engine: Engine, book: CommandBook) -> None:
         await _delete(engine, _decoded(page))
 
 
-def _decoded(page: object) -> DeleteEditionEvents:
-    payload = any_of(page)  # type: ignore[arg-type]
+def _decoded(page: CommandPage) -> DeleteEditionEvents:
+    payload = any_of(page)
     if payload is None or not type_matches(payload, DeleteEditionEvents):
         invalid("Domain '_angzarr' takes DeleteEditionEvents only")
     try:

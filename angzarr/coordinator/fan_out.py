@@ -16,7 +16,7 @@ from angzarr.coordinator.commits import Commit, Flow, Origin
 from angzarr.coordinator.errors import Pending, SettleTimeout
 from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.reactions import belonging
-from angzarr.coordinator.sending import REJECTION, SAGA, delivery_of, unpack_body
+from angzarr.coordinator.sending import REJECTION, component_type, delivery_of, unpack_body
 from angzarr.coordinator.steps import Done, FailedError, Item
 from angzarr.coordinator.store.records import Dequeue, Operation
 from angzarr.coordinator.two_phase import TwoPhase
@@ -249,7 +249,7 @@ class Following:
         domain = item.row.key.domain if done.command is None else done.command.cover.domain
         if flow.errors == CascadeErrorMode.CASCADE_ERROR_DEAD_LETTER and done.command is not None:
             meta, _ = unpack_body(item.row.body)
-            kind = "saga" if meta.get("kind") == SAGA else "process_manager"
+            kind = component_type(meta.get("kind"))
             reason = done.rejection.message or done.rejection.status.name
             letter = dead_letters.of_command(
                 done.command, item.row.component, kind, reason, 1, delivery_of(meta)

@@ -27,6 +27,11 @@ from angzarr.messages import (
 SAGA, PROCESS_MANAGER, COMMAND, FACT, REJECTION = "saga", "pm", "command", "fact", "rejection"
 
 
+def component_type(kind: str | None) -> str:
+    """What dead letters call the kind of who sends: SAGA or PROCESS_MANAGER."""
+    return "saga" if kind == SAGA else "process_manager"
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Who sends, and because of what.
