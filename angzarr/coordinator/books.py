@@ -84,9 +84,9 @@ def encode_book(
     return b"".join(parts)
 
 
-def encode_history(history: History, seen: Sequence[StoredPage] | None = None) -> bytes:
-    """An encoded EventBook of an aggregate's history, its pages as they are stored or as they are ``seen``."""
-    pages = history.pages if seen is None else seen
+def encode_history(history: History, cascade_id: str = "") -> bytes:
+    """An encoded EventBook of an aggregate's history, as a cascade sees it, or who belongs to none."""
+    pages = visible(history.pages, cascade_id)
     return encode_book(cover_of(history.key), pages, history.next_sequence, history.snapshot)
 
 

@@ -17,6 +17,7 @@ from angzarr.coordinator.handlers import HandlerEndpoint
 from angzarr.coordinator.status import internal, invalid, mismatch, sent_to_review
 from angzarr.coordinator.store.records import History, Key, Provenance, StoredPage
 from angzarr.coordinator.store.writes import microseconds
+from angzarr.coordinator.two_phase import request_of
 from angzarr.messages import (
     META_ANGZARR_DOMAIN,
     AngzarrDeferredSequence,
@@ -86,22 +87,11 @@ class CommandPipeline:
         cascade_id = request.cascade_id
         if not cascade_id or origin.flow is not None:  # within a flow, the request is not its beginning
             return await self._answer(request, await self.execute(request, origin))
-        checks.cascade_id(cascade_id)
-        fan_out = self._engine.fan_out
-        fan_out.begin(cascade_id)
-        failure = "the request was cancelled"
-        try:
+        async with request_of(self._engine, cascade_id):
             commit = await self.execute(request, origin)
             response = await self._answer(request, commit)
-            failure = ""
-        except GRPCError as error:
-            failure = error.message or error.status.name
-            raise
-        finally:
-            with anyio.CancelScope(shield=True):
-                await fan_out.request_done(cascade_id, failure)
         if commit is not None:
-            response.projections = await fan_out.projected(commit)
+            response.projections = await self._engine.fan_out.projected(commit)
         return response
 
     async def _answer(self, request: CommandRequest, commit: Commit | None) -> CommandResponse:
@@ -174,7 +164,7 @@ class CommandPipeline:
             return internal(
                 f"Another writer keeps writing to {command.key.domain}: {error}; nothing was stored"
             )
-        return mismatch(command.expected, actual, books.encode_history(history))
+        return mismatch(command.expected, actual, _shown(history, command))
 
     async def _once(self, command: Command, *, first: bool = False) -> Commit | None:
         engine = self._engine
@@ -220,9 +210,9 @@ class CommandPipeline:
         if strategy is MergeStrategy.MERGE_MANUAL:
             letter = dead_letters.of_mismatch(command.book, expected, actual)
             await self._engine.store.submit([dead_letters.letter_row(letter)])
-            raise sent_to_review(expected, actual, books.encode_history(history))
+            raise sent_to_review(expected, actual, _shown(history, command))
         if strategy is not MergeStrategy.MERGE_COMMUTATIVE or expected > actual:
-            raise mismatch(expected, actual, books.encode_history(history))
+            raise mismatch(expected, actual, _shown(history, command))
 
     async def _refuse_overlap(self, command: Command, history: History, events: EventBook) -> None:
         base, engine = history, self._engine
@@ -236,10 +226,10 @@ class CommandPipeline:
         try:
             overlapping = await merge.overlaps(replay, book, command.expected, events.pages)
         except merge.CannotCompareError:
-            raise mismatch(command.expected, history.next_sequence, books.encode_history(history)) from None
+            raise mismatch(command.expected, history.next_sequence, _shown(history, command)) from None
         if overlapping:
             raise mismatch(
-                command.expected, history.next_sequence, books.encode_history(history), overlapping=True
+                command.expected, history.next_sequence, _shown(history, command), overlapping=True
             )
 
     async def _nothing(self, command: Command) -> None:
@@ -270,6 +260,11 @@ def _flow(request: CommandRequest, first: CommandPage, origin: Origin) -> Flow:
     )
     override = first.header.sync_mode
     return flow if override is None else replace(flow, mode=SyncMode.try_value(override))
+
+
+def _shown(history: History, command: Command) -> bytes:
+    """The aggregate as it is now, for whoever sent a stale command."""
+    return books.encode_history(history, command.flow.cascade_id)
 
 
 def causes_of(pages: Sequence[CommandPage], origin: Origin) -> tuple[Provenance, ...]:
@@ -318,5 +313,6 @@ def interpret(answer: BusinessResponse) -> EventBook | None:
 
 def repeated(key: Key, pages: list[StoredPage], correlation_id: str, flow: Flow) -> Commit:
     """The commit that stored those pages once, to be answered again."""
-    book = books.event_book(books.cover_of(key, correlation_id), pages, pages[-1].sequence + 1)
+    seen = books.visible(pages, flow.cascade_id)
+    book = books.event_book(books.cover_of(key, correlation_id), seen, pages[-1].sequence + 1)
     return Commit(key, book, pages, flow, repeat=True)

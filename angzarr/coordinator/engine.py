@@ -179,7 +179,7 @@ class Engine:
         """A history for a router of this process, which folds stored pages as they are."""
         if history.key.domain in self.components.upcasters:
             return BookHistory(await self.book_for_handler(history))
-        data = books.encode_history(history, books.visible(history.pages))
+        data = books.encode_history(history)
         return RawHistory(data, 0, len(data))
 
     def forget(self, key: Key) -> None:

@@ -9,6 +9,7 @@ from angzarr.coordinator.errors import ConflictError
 from angzarr.coordinator.status import internal, invalid
 from angzarr.coordinator.store.records import History, Key, StoredPage
 from angzarr.coordinator.store.writes import microseconds
+from angzarr.coordinator.two_phase import request_of
 from angzarr.messages import (
     BusinessResponse,
     CascadeErrorMode,
@@ -97,9 +98,17 @@ class CompensationPipeline:
             invalid("CommandRequest must have a command")
         book = request.command
         checks.command_book(book)
-        flow = origin.flow or Flow(
-            SyncMode.try_value(request.sync_mode), CascadeErrorMode.try_value(request.cascade_error_mode)
+        if origin.flow is not None:  # within a flow, the request is not its beginning
+            return await self._handle(book, origin.flow, origin)
+        flow = Flow(
+            SyncMode.try_value(request.sync_mode),
+            CascadeErrorMode.try_value(request.cascade_error_mode),
+            cascade_id=request.cascade_id or "",
         )
+        async with request_of(self._engine, flow.cascade_id):
+            return await self._handle(book, flow, origin)
+
+    async def _handle(self, book: CommandBook, flow: Flow, origin: Origin) -> BusinessResponse:
         answer, commit = await self._run(book, books.key_of(book.cover), flow, origin)
         if commit is not None:
             await self._engine.fan_out.finish(commit)

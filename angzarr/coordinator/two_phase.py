@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from angzarr.coordinator import books
+import anyio
+from grpclib import GRPCError
+
+from angzarr.coordinator import books, checks
 from angzarr.coordinator.answers import new_events
 from angzarr.coordinator.commits import Commit, Flow
 from angzarr.coordinator.engine import Engine
@@ -26,8 +30,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ATTEMPTS = 10
+_CANCELLED = "the request was cancelled"
 _STOPPED = "the coordinator was stopped before the cascade ended"
 _log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def request_of(engine: Engine, cascade_id: str) -> AsyncIterator[None]:
+    """The block is a request of the cascade; of none with ``""``.
+
+    Raises:
+        GRPCError: INVALID_ARGUMENT, the id is malformed.
+    """
+    if not cascade_id:
+        yield
+        return
+    checks.cascade_id(cascade_id)
+    engine.fan_out.begin(cascade_id)
+    failure = _CANCELLED
+    try:
+        yield
+        failure = ""
+    except GRPCError as error:
+        failure = error.message or error.status.name
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await engine.fan_out.request_done(cascade_id, failure)
 
 
 class TwoPhase:

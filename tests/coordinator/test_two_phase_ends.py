@@ -11,16 +11,33 @@ from angzarr.coordinator.sending import COMMAND, pack_body
 from angzarr.coordinator.store import SqliteStore
 from angzarr.coordinator.store.records import PENDING, Append, Enqueue, Key, NewEvent
 from angzarr.messages import (
+    AngzarrDeferredSequence,
     BusinessResponse,
     CascadeErrorMode,
     CommandRequest,
+    EventBook,
     EventPage,
+    MergeStrategy,
     PageHeader,
     SyncMode,
+    decode,
     encode,
+    new_cover,
     now,
 )
-from tests.coordinator.worlds import A, B, Domain, Saga, command, events, names, payload, send, world
+from tests.coordinator.worlds import (
+    A,
+    B,
+    Domain,
+    Saga,
+    command,
+    events,
+    names,
+    payload,
+    request,
+    send,
+    world,
+)
 
 
 async def test_what_runs_on_after_a_failed_request_is_revoked_with_it() -> None:
@@ -85,3 +102,49 @@ async def test_what_a_crash_left_to_be_sent_of_a_cascade_is_not_sent(tmp_path: P
         assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
         assert names(await running.events("right", B)) == ["DoneOther"]
         assert await running.runtime.engine.store.outbox() == []
+
+
+async def test_a_stale_command_is_not_shown_what_another_cascade_has_pending() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        running.runtime.following.two_phase.begin("x-1")
+        await send(running, "left", A, "DoOne", cascade_id="x-1")
+        for strategy in ("MERGE_STRICT", "MERGE_MANUAL", "MERGE_COMMUTATIVE"):
+            stale = request("left", A, "DoTwo")
+            stale.command.pages[0].merge_strategy = MergeStrategy.from_string(strategy)
+            with pytest.raises(GRPCError, match="expects 0, aggregate at 1") as caught:
+                await running.runtime.commands.handle_command(stale)
+            assert isinstance(caught.value.details, bytes)
+            assert names(decode(EventBook, caught.value.details)) == ["NoOp"]
+        await running.runtime.following.request_done("x-1")
+
+
+async def test_a_compensation_may_be_part_of_a_cascade() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        running.runtime.following.two_phase.begin("x-1")
+        asked = request("left", A, "DoUndo", cascade_id="x-1")
+        await running.runtime.commands.handle_compensation(asked)
+        assert names(await running.events("left", A)) == ["NoOp"]
+        await running.runtime.following.request_done("x-1", "no")
+        assert names(await running.events("left", A)) == ["NoOp", "Revocation"]
+
+
+async def test_a_compensation_that_is_a_cascade_of_its_own_is_confirmed() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        await running.runtime.commands.handle_compensation(request("left", A, "DoUndo", cascade_id="x-1"))
+        await running.settle(20)
+        assert names(await running.events("left", A)) == ["DoneUndo", "Confirmation"]
+        with pytest.raises(GRPCError, match="cascade id"):
+            await running.runtime.commands.handle_compensation(
+                request("left", A, "DoIt", cascade_id="no spaces")
+            )
+
+
+async def test_a_command_that_is_sent_again_is_answered_with_its_pages_as_they_have_become() -> None:
+    async with world(handlers={"left": Domain()}) as running:
+        made = request("left", A, "DoOne", cascade_id="x-1")
+        deferred = AngzarrDeferredSequence(source=new_cover("right", B), source_seq=4)
+        made.command.pages[0].header = PageHeader(angzarr_deferred=deferred)
+        first = await running.runtime.commands.handle_command(made)
+        again = await running.runtime.commands.handle_command(made)
+        assert [page.no_commit for page in first.events.pages + again.events.pages] == [True, False]
+        assert names(again.events) == ["DoneOne"]
