@@ -11,35 +11,33 @@ from angzarr.messages import CommandBook, CommandPage, DeleteEditionEvents, any_
 
 
 async def execute(engine: Engine, book: CommandBook) -> None:
-    """Carry out a command to the coordinator.
+    """Carry out a command to the coordinator, all of its pages or none.
 
     Raises:
         GRPCError: INVALID_ARGUMENT, it is none, or is about the main timeline.
     """
-    for page in book.pages:
-        await _delete(engine, _decoded(page))
+    deletions = [_checked(page) for page in book.pages]
+
+    def forget(_: object = None) -> None:
+        for deletion in deletions:
+            engine.fan_out.edition_deleted(deletion.domain, deletion.edition)
+
+    # Before, so that nobody writes down how far it is; afterwards, so that nobody remembers it.
+    forget()
+    await stored(engine.store.submit(deletions), forget)
 
 
-def _decoded(page: CommandPage) -> DeleteEditionEvents:
+def _checked(page: CommandPage) -> DeleteEdition:
     payload = any_of(page)
     if payload is None or not type_matches(payload, DeleteEditionEvents):
         invalid("Domain '_angzarr' takes DeleteEditionEvents only")
     try:
-        return codec.decode(DeleteEditionEvents, payload.value)
+        command = codec.decode(DeleteEditionEvents, payload.value)
     except DecodeError as error:
         invalid(f"Malformed DeleteEditionEvents: {error}")
-
-
-async def _delete(engine: Engine, command: DeleteEditionEvents) -> None:
     edition = books.edition_name(command.edition)
     if edition == MAIN:
         invalid("The main timeline cannot be deleted: name an edition")
     if not command.domain:
         invalid("DeleteEditionEvents must name a domain")
-
-    def forget(_: object = None) -> None:
-        engine.fan_out.edition_deleted(command.domain, edition)
-
-    # Before, so that nobody writes down how far it is; afterwards, so that nobody remembers it.
-    forget()
-    await stored(engine.store.submit([DeleteEdition(command.domain, edition)]), forget)
+    return DeleteEdition(command.domain, edition)

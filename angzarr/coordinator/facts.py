@@ -114,9 +114,8 @@ class FactPipeline:
     ) -> Commit | None:
         store = self._engine.store
         try:
-            if external_id:
-                pages = await store.by_external_id(key, external_id)
-            else:
+            pages = await store.by_external_id(key, external_id) if external_id else []
+            if causes and not pages:
                 pages = await store.by_provenance(key, causes)
         except StoreError as error:
             raise internal(f"Failed to look up what was done already: {error}") from error

@@ -103,3 +103,17 @@ async def test_nobody_reacts_any_more_to_the_events_of_a_deleted_edition() -> No
         await running.settle(30)
         assert await running.dead_letters() == []
     assert len(saga.seen) == 1
+
+
+async def test_a_command_that_deletes_two_editions_deletes_both_or_none(running: EmbeddedCoordinator) -> None:
+    await send(running, "left", A, "DoTwo", edition="what-if")
+    await send(running, "left", A, "DoTwo", edition="if-not")
+    both, refused = deletion("what-if"), deletion("what-if")
+    refused.command.pages += deletion("angzarr").command.pages
+    with pytest.raises(GRPCError, match="main timeline"):
+        await running.runtime.commands.handle_command(refused)
+    assert names(await running.events("left", A, edition="what-if")) == ["DoneTwo"]
+    both.command.pages += deletion("if-not").command.pages
+    await running.runtime.commands.handle_command(both)
+    for edition in ("what-if", "if-not"):
+        assert (await running.events("left", A, edition=edition)).pages == []
