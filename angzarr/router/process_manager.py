@@ -187,7 +187,7 @@ class ProcessManagerRouter(BuiltRouter):
         for method in methods:
             assert method.message is not None
             event = decode_payload(method.message, trigger.type_url, trigger.value)
-            _collect(answer, method, await self._invoke(method, process, event, trigger))
+            await self._invoke(method, process, event, trigger, answer)
         return len(methods)
 
     async def _handle_rejection(
@@ -196,17 +196,28 @@ class ProcessManagerRouter(BuiltRouter):
         refusal = read_refusal(trigger.type_url, trigger.value)
         methods = process.compiled.rejected.get(refusal.key, ())
         for method in methods:
-            sorted_answer = sort_answer(await self._invoke(method, process, refusal.notification, trigger))
-            _collect(answer, method, sorted_answer.result)
-            answer.process_events.extend(sorted_answer.books)
-            answer.facts.extend(carrying(sorted_answer, trigger.cover))
+            await self._invoke(method, process, refusal.notification, trigger, answer)
         return len(methods)
 
-    async def _invoke(self, method: Method, process: Process, event: object, trigger: Trigger) -> Any:
+    async def _invoke(
+        self,
+        method: Method,
+        process: Process,
+        event: object,
+        trigger: Trigger,
+        answer: ProcessManagerResponse,
+    ) -> None:
         try:
             instance = await self._instance(process.factory)
             standard = (event, process.state(instance), trigger.destinations)
-            return await self._call(method, instance, standard, trigger.extra)
+            result = await self._call(method, instance, standard, trigger.extra)
+            if trigger.is_notification:
+                sorted_answer = sort_answer(result)
+                result = sorted_answer.result
+                verdicts = carrying(sorted_answer, trigger.cover)
+                own = ProcessManagerResponse(process_events=sorted_answer.books, facts=verdicts)
+                _collect(answer, method, own)
+            _collect(answer, method, result)
         except BaseException as error:
             explain(error, method, trigger.type_url, trigger.cover)
             raise

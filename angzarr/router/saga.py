@@ -1,6 +1,6 @@
 """Events in, commands for other aggregates out: the router of sagas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import betterproto
@@ -24,7 +24,7 @@ from angzarr.router.context import bound
 from angzarr.router.events import Events, events_of, reacted_to
 from angzarr.router.faults import decode_payload, explain, malformed, wrong_request, wrong_return
 from angzarr.router.raw.events import EventForms, read_first
-from angzarr.router.reactions import Checks, Trigger, correlated, triggers_of
+from angzarr.router.reactions import B, Checks, Trigger, correlated, triggers_of
 from angzarr.router.registry import Compiled, Factory
 from angzarr.router.rejections import carrying, read_refusal, sort_answer
 from angzarr.router.responses import SagaHandlerResponse
@@ -127,43 +127,50 @@ class SagaRouter(BuiltRouter):
             for method in handler.handles.get(trigger.name, ()):
                 assert method.message is not None
                 event = decode_payload(method.message, trigger.type_url, trigger.value)
-                _collect(answer, method, await self._react(method, factory, event, trigger))
+                await self._react(method, factory, event, trigger, answer)
 
     async def _handle_rejection(self, trigger: Trigger, answer: SagaHandlerResponse) -> None:
         refusal = read_refusal(trigger.type_url, trigger.value)
         for handler, factory in self.entries:
             for method in handler.rejected.get(refusal.key, ()):
-                sorted_answer = sort_answer(await self._react(method, factory, refusal.notification, trigger))
-                _collect(answer, method, sorted_answer.result)
-                answer.events.extend(sorted_answer.books)
-                answer.events.extend(carrying(sorted_answer, trigger.cover))
+                await self._react(method, factory, refusal.notification, trigger, answer)
 
-    async def _react(self, method: Method, factory: Any, event: object, trigger: Trigger) -> Any:
+    async def _react(
+        self, method: Method, factory: Any, event: object, trigger: Trigger, answer: SagaHandlerResponse
+    ) -> None:
         try:
             instance = await self._instance(factory)
-            return await self._call(method, instance, (event, trigger.destinations), trigger.extra)
+            result = await self._call(method, instance, (event, trigger.destinations), trigger.extra)
+            if trigger.is_notification:
+                sorted_answer = sort_answer(result)
+                result = sorted_answer.result
+                books = [*sorted_answer.books, *carrying(sorted_answer, trigger.cover)]
+                _collect(answer, method, SagaHandlerResponse(events=books))
+            _collect(answer, method, result)
         except BaseException as error:
             explain(error, method, trigger.type_url, trigger.cover)
             raise
 
 
 def _collect(answer: SagaHandlerResponse, method: Method, result: object) -> None:
-    if result is None:
-        return
     if isinstance(result, SagaHandlerResponse):
-        for book in (*result.commands, *result.events):
-            if not isinstance(book, CommandBook | EventBook):
-                raise _wrong(method, book)
-        answer.commands.extend(result.commands)
-        answer.events.extend(result.events)
+        answer.commands.extend(_all_of(CommandBook, result.commands, method))
+        answer.events.extend(_all_of(EventBook, result.events, method))
         return
     for book in result if isinstance(result, list | tuple) else (result,):
         if isinstance(book, CommandBook):
             answer.commands.append(book)
         elif isinstance(book, EventBook):
             answer.events.append(book)
-        else:
+        elif result is not None:
             raise _wrong(method, book)
+
+
+def _all_of(cls: type[B], books: Iterable[object], method: Method) -> Iterator[B]:
+    for book in books:
+        if not isinstance(book, cls):
+            raise _wrong(method, book)
+        yield book
 
 
 def _wrong(method: Method, came: object) -> Exception:

@@ -367,6 +367,22 @@ async def test_events_that_answer_a_rejection_are_process_events(dispatch: Dispa
     assert process_events(response) == [OnboardingDeposit()]
 
 
+async def test_books_of_an_answer_to_a_rejection_that_are_none_are_named(dispatch: Dispatch) -> None:
+    wrong = RejectionHandlerResponse(events=[MAIL])  # type: ignore[list-item]
+    error = await refusal(dispatch, reacting(wrong), rejection())
+    assert error.error_code == "PM_HANDLER_WRONG_RETURN_TYPE"
+    assert (error.extras["method"], error.extras["actual_return_type"]) == ("refused", "CommandBook")
+
+
+@pytest.mark.parametrize("wrong", [None, 7])
+async def test_a_container_that_holds_no_list_is_named(dispatch: Dispatch, wrong: Any) -> None:
+    result = ProcessManagerResponse()
+    result.commands = wrong
+    with pytest.raises(TypeError) as caught:
+        await dispatch(reacting(result), asked(book(Deposited())))
+    assert "raised by Reacting.deposited, handling bank.Deposited" in caught.value.__notes__[0]
+
+
 async def test_a_revocation_reaches_the_wire_beside_process_events(dispatch: Dispatch) -> None:
     result = PMRevocationResponse(RevocationResponse(escalate=True, reason="full"), process_events=OWN)
     response = await dispatch(reacting(result), rejection())

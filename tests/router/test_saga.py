@@ -297,6 +297,9 @@ async def test_a_saga_may_answer_books_and_lists_and_its_container(
         (Deposit(), "Deposit"),
         ([MAIL, 7], "int"),
         (SagaHandlerResponse(commands=[7]), "int"),  # type: ignore[list-item]
+        (SagaHandlerResponse(commands=[FACT]), "EventBook"),  # type: ignore[list-item]
+        (SagaHandlerResponse(events=[MAIL]), "CommandBook"),  # type: ignore[list-item]
+        ([MAIL, None], "NoneType"),
         (BusinessResponse(), "BusinessResponse"),
     ],
 )
@@ -425,6 +428,22 @@ async def test_a_revocation_travels_among_the_facts(dispatch: Dispatch, result: 
     facts, answer = carried(response.events)
     assert facts == []
     assert answer.revocation == RevocationResponse(emit_system_revocation=True, reason="full")
+
+
+async def test_books_of_an_answer_to_a_rejection_that_are_none_are_named(dispatch: Dispatch) -> None:
+    wrong = RejectionHandlerResponse(events=[MAIL])  # type: ignore[list-item]
+    error = await refusal(dispatch, reacting(wrong), rejection())
+    assert error.error_code == "SAGA_HANDLER_UNSUPPORTED_RETURN_TYPE"
+    assert (error.extras["method"], error.extras["actual_return_type"]) == ("refused", "CommandBook")
+
+
+@pytest.mark.parametrize("wrong", [None, 7])
+async def test_a_container_that_holds_no_list_is_named(dispatch: Dispatch, wrong: Any) -> None:
+    result = SagaHandlerResponse()
+    result.commands = wrong
+    with pytest.raises(TypeError) as caught:
+        await dispatch(reacting(result), asked(book(Deposited())))
+    assert "raised by Reacting.deposited, handling bank.Deposited" in caught.value.__notes__[0]
 
 
 async def test_a_notification_travels_among_the_facts_beside_events(dispatch: Dispatch) -> None:
