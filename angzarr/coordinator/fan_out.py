@@ -74,7 +74,11 @@ class Following:
 
     async def request_done(self, cascade_id: str, failure: str = "") -> None:
         """See FanOut.request_done."""
-        await outliving(self._group, self.two_phase.request_done(cascade_id, failure))
+        try:
+            await outliving(self._group, self.two_phase.request_done(cascade_id, failure))
+        except GRPCError as error:
+            # The coordinator is stopping; the next start revokes what is pending.
+            _log.warning("cascade_left_pending", cascade_id=cascade_id, error=error.message)
 
     def cascade_ended(self) -> None:
         """See FanOut.cascade_ended."""
@@ -176,7 +180,8 @@ class Following:
         if cascade.failures:
             added = wire.trailers.get()
             if added is not None:
-                added.append((CASCADE_ERRORS, cascade.as_json()))
+                room = self._engine.config.serving.max_details_bytes
+                added.append((CASCADE_ERRORS, cascade.as_json(room)))
 
     async def _inline(self, commit: Commit, cascade: Cascade) -> None:
         flow = _deeper(commit, cascade)

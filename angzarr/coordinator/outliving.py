@@ -26,14 +26,14 @@ async def outliving(group: TaskGroup, operation: Coroutine[Any, Any, T]) -> T:
         operation: what is to be done.
 
     Raises:
-        GRPCError: UNAVAILABLE, the group was cancelled, or what the operation raises.
+        GRPCError: UNAVAILABLE, the group was cancelled or has ended; or what the operation raises.
     """
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     try:
         group.start_soon(_run, operation, future)
-    except BaseException:
+    except RuntimeError as error:  # the group has ended
         operation.close()
-        raise
+        raise GRPCError(Status.UNAVAILABLE, _STOPPED) from error
     return await _heard(future)
 
 
