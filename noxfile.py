@@ -1,5 +1,7 @@
 """What developers and CI run. `nox -l` lists the sessions; without a name, `tests`, `lint` and `types` run."""
 
+from __future__ import annotations  # so that an older Python gets as far as the sentence that names it
+
 import glob
 import json
 import os
@@ -45,6 +47,8 @@ def _interpreters() -> list[str]:
         next((python for python in _candidates(version) if _works(python, version)), None)
         for version in SUPPORTED
     ]
+    if not any(found) and sys.version_info < (3, 11):
+        sys.exit(f"angzarr needs Python 3.11 or newer: {sys.executable} is {sys.version.split()[0]}")
     return [python for python in found if python] or [sys.executable]
 
 
