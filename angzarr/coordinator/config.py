@@ -81,8 +81,8 @@ class ServingConfig:
 
     max_details_bytes: int = 6 * 1024
     """Bytes of error details sent to any client over the wire, and of a continued cascade's failures; above it details
-    are left out and failures counted, since clients refuse large trailers. Angzarr's own client is sent details of up to
-    45 KiB. In process details have no limit."""
+    are left out and failures counted, since clients refuse large trailers. Angzarr's own client is sent up to 45 KiB of
+    details; in process they have no limit."""
 
     grace: float = 5.0
     """Seconds that calls in flight are given when the coordinator stops."""
