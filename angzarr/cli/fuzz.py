@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -40,12 +41,12 @@ class Search:
 
     Attributes:
         name: the law and the handler.
-        run: looks once; the argument says how hard.
+        run: looks once; the arguments say how hard, and with which seed.
         repeat: a test that looks for the same once more, with ``{seed}`` and ``{effort}`` to be filled in.
     """
 
     name: str
-    run: Callable[[int], None]
+    run: Callable[[int, int], None]
     repeat: str = ""
 
 
@@ -83,7 +84,7 @@ def fuzz(
 
     Handlers are tried one by one against the laws of `angzarr.testing.router_laws`, and as machines that live through
     random commands, with more and more examples until the time is up. What is found is made as short as possible,
-    shown, and kept as a pytest file. Exits with 1 when something was found.
+    shown, and kept as a pytest file; the next search tries it first. Exits with 1 when something was found.
 
     Examples:
 
@@ -97,7 +98,8 @@ def fuzz(
         raise wrong_input(f"there is nothing to try in {spec}", "the application needs handlers")
     if not as_json:
         write_line((f"{len(searches)} searches, {seconds:g} s, seed {chosen}", "dim"))
-    found, rounds = _look(searches, seconds, chosen)
+    with _remembering(keep):
+        found, rounds = _look(_kept_first(searches, keep), seconds, chosen)
     if found is None:
         _tell_nothing(rounds, seconds, chosen, as_json=as_json)
         return
@@ -118,8 +120,8 @@ def _searches(loaded: "App", spec: Spec, laws: list[str]) -> Iterator[Search]:
     if unknown:
         raise wrong_input(f"there is no law {unknown[0]!r}", f"the laws are {', '.join(LAWS)}")
 
-    def look(bound: BoundLaw) -> Callable[[int], None]:
-        return lambda effort: BoundLaw(bound.law, bound.subject, bound.options, effort)()
+    def look(bound: BoundLaw) -> Callable[[int, int], None]:
+        return lambda effort, seed: BoundLaw(bound.law, bound.subject, bound.options, effort, seed)()
 
     for router in loaded.routers:
         for bound in laws_of(router):
@@ -138,17 +140,38 @@ def _searches(loaded: "App", spec: Spec, laws: list[str]) -> Iterator[Search]:
 
 
 def _machine_search(title: str, maker: str, subject: Any, module: str, name: str) -> Search:
+    import hypothesis
     from hypothesis.stateful import run_state_machine_as_test
 
-    def run(effort: int) -> None:
-        machine = getattr(import_module("angzarr.testing"), maker)(subject, max_examples=effort)
+    def run(effort: int, seed: int) -> None:
+        made = getattr(import_module("angzarr.testing"), maker)(subject, max_examples=effort)
+        machine = hypothesis.seed(seed)(made)
         run_state_machine_as_test(machine, settings=machine.TestCase.settings)
 
     return Search(title, run, _REPEAT.format(maker=maker, module=module, name=name))
 
 
+@contextmanager
+def _remembering(keep: Path) -> Iterator[None]:
+    """Let hypothesis keep the examples that fail beside the tests, whatever else it is told, and try them first."""
+    from hypothesis import settings
+    from hypothesis.database import DirectoryBasedExampleDatabase
+
+    before = settings.get_current_profile_name()
+    database = DirectoryBasedExampleDatabase(keep / "examples")
+    settings.register_profile("angzarr-fuzz", settings(), database=database, derandomize=False)
+    settings.load_profile("angzarr-fuzz")
+    try:
+        yield
+    finally:
+        settings.load_profile(before)
+
+
+def _kept_first(searches: list[Search], keep: Path) -> list[Search]:
+    return sorted(searches, key=lambda search: not _file_of(search, keep).exists())
+
+
 def _look(searches: list[Search], seconds: float, seed: int) -> tuple[Found | None, int]:
-    core: Any = import_module("hypothesis.core")
     end = time.monotonic() + seconds
     cost = dict.fromkeys((search.name for search in searches), 0.0)
     for rounds in itertools.count():
@@ -157,11 +180,11 @@ def _look(searches: list[Search], seconds: float, seed: int) -> tuple[Found | No
             if started >= end:
                 return None, rounds
             effort = _effort(rounds, cost[search.name], end - started)
-            core.global_force_seed = (seed + rounds) % 2**32
+            of_round = (seed + rounds) % 2**32
             try:
-                search.run(effort)
+                search.run(effort, of_round)
             except Exception as error:
-                return _found(search, error, core.global_force_seed, effort), rounds
+                return _found(search, error, of_round, effort), rounds
             cost[search.name] = (time.monotonic() - started) / effort
     raise AssertionError("unreachable")
 
@@ -190,7 +213,11 @@ def _tell_nothing(rounds: int, seconds: float, seed: int, *, as_json: bool) -> N
 
 def _keep(directory: Path, found: Found) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"test_{re.sub(r'[^a-z0-9]+', '_', found.search.name.lower())}.py"
+    file = _file_of(found.search, directory)
     head = f'"""Found by `angzarr fuzz`: {found.search.name} does not hold."""\n\n'
     file.write_text(head + found.test, encoding="utf-8")
     return file
+
+
+def _file_of(search: Search, directory: Path) -> Path:
+    return directory / f"test_{re.sub(r'[^a-z0-9]+', '_', search.name.lower())}.py"

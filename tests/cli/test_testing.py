@@ -70,6 +70,18 @@ def test_what_was_found_is_kept_as_a_test_that_fails(fuzzed: tuple[Answer, Path]
     assert "replay" in done.stdout
 
 
+def test_the_next_search_tries_first_what_was_found_in_the_last(
+    fuzzed: tuple[Answer, Path], shell: Shell
+) -> None:
+    answer, kept = fuzzed
+
+    # in so little time the search that all begin with does not end
+    again = shell("fuzz", "cli_buggy:app", "--seconds", "0.1", "--keep", str(kept), "--seed", "2", "--json")
+
+    assert (again.code, again.json["found"]) == (1, answer.json["found"])
+    assert again.json["file"] == answer.json["file"]
+
+
 def test_a_sound_application_gives_nothing(shell: Shell, tmp_path: Path) -> None:
     answer = shell("fuzz", "cli_players:app", "--seconds", "3", "--keep", str(tmp_path / "kept"), "--json")
 
@@ -91,11 +103,11 @@ def test_an_application_with_reactions_is_tried_as_a_whole(importable: Path) -> 
     searches = list(_searches(load_app("cli_tables:app"), parse_spec("cli_tables:app"), []))
     (whole,) = [search for search in searches if search.name == "application machine"]
 
-    whole.run(1)
+    whole.run(1, 0)
 
 
 def test_what_has_no_test_to_paste_is_kept_as_the_same_search(tmp_path: Path) -> None:
-    search = Search("application machine", lambda effort: None, "seed({seed}) effort({effort})\n")
+    search = Search("application machine", lambda effort, seed: None, "seed({seed}) effort({effort})\n")
     error = ValueError("chips are missing")
     error.add_note("Falsifying example: ...")
     found = _found(search, error, 7, 20)

@@ -9,6 +9,7 @@ from typing import Any as AnyValue
 
 import hypothesis.errors
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.reporting import current_reporter, with_reporter
 
 from angzarr.errors import InvalidArgumentError
 from angzarr.testing.histories import Commands, Steps
@@ -46,6 +47,7 @@ class BoundLaw:
     subject: Subject
     options: Options
     max_examples: int | None = None
+    seed: int | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +106,16 @@ class BoundLaw:
         steps = Steps(self.subject, self.options.commands)
         strategy = cases(self.law, steps, loop, world, self.options)
         examples = self.max_examples or settings().max_examples * self.law.effort
-        _settings(examples)(given(strategy)(holds))()
+        search = given(strategy)(holds)
+        if self.seed is not None:
+            search = hypothesis.seed(self.seed)(search)  # before the settings: it takes the database away
+        with with_reporter(_unless_asked_to_reproduce(current_reporter())):
+            _settings(examples)(search)()
+
+
+def _unless_asked_to_reproduce(say: Callable[[object], None]) -> Callable[[object], None]:
+    """A search that ends because there has been enough of it is a failure to hypothesis, and to nobody else."""
+    return lambda text: None if str(text).startswith("You can reproduce this failure") else say(text)
 
 
 def _settings(max_examples: int) -> settings:
