@@ -1,14 +1,19 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from angzarr.errors import InvalidArgumentError
+from angzarr.router import command_handler
 from angzarr.testing import AggregateMachine, aggregate_machine
 from angzarr.testing.strategies import everyday_messages
 from tests.bank.domain import Transfers
 from tests.bank.messages import Account, Deposit, Withdraw
 from tests.testing.planted import BUGS, Balance, honest, honest_message
+from tests.testing.purses import Purse, Purses
+from tests.testing.shop import Money
 
 QUICK = settings(
     max_examples=30,
@@ -94,3 +99,30 @@ def test_settings_hold_for_a_subclass_with_invariants() -> None:
 def test_only_command_handlers_make_a_machine() -> None:
     with pytest.raises(InvalidArgumentError, match="takes a router of command handlers"):
         aggregate_machine(Transfers)
+
+
+def one_too_many(purse: Purse, money: Money) -> bool:
+    there_are = purse.cents[money.currency]
+    return money.cents > there_are + bool(there_are)
+
+
+def all_currencies_are_one(purse: Purse, money: Money) -> bool:
+    return money.cents > sum(purse.cents.values())
+
+
+@pytest.mark.parametrize("wrong", [one_too_many, all_currencies_are_one])
+def test_a_limit_on_amounts_within_messages_is_met(wrong: Callable[[Purse, Money], bool]) -> None:
+    @command_handler(domain="purse", state=Purse)
+    class Wrong(Purses):
+        def takes_too_much(self, purse: Purse, money: Money) -> bool:
+            return wrong(purse, money)
+
+    class Machine(aggregate_machine(Wrong)):  # type: ignore[misc]
+        @invariant()
+        def nothing_is_owed(self) -> None:
+            assert isinstance(self.state, Purse)
+            assert all(cents >= 0 for cents in self.state.cents.values())
+
+    with pytest.raises(AssertionError) as caught:
+        run(Machine, settings(QUICK, max_examples=400))
+    assert "\n".join(caught.value.__notes__).count("state.put_in(") == 1
