@@ -12,12 +12,11 @@ from grpclib.const import Status
 from angzarr.cli.errors import UNREACHABLE, CommandLineError
 from angzarr.cli.reaching import reporting_silence
 from angzarr.client.base import SingleServiceClient
+from angzarr.client.endpoint import DEFAULT_UDS_BASE, ENV_UDS_BASE
 from angzarr.errors import GRPCError
 from angzarr.messages.admin import ADMIN
 from angzarr.messages.services import Service
 from angzarr.retry import ExponentialBackoffRetry
-
-_DEFAULT_BASE = "/tmp/angzarr"
 
 
 class AdminClient(SingleServiceClient):
@@ -62,7 +61,7 @@ def some_socket() -> str:
     Raises:
         CommandLineError: none has.
     """
-    base = Path(os.environ.get("ANGZARR_UDS_BASE") or _DEFAULT_BASE)
+    base = Path(os.environ.get(ENV_UDS_BASE) or DEFAULT_UDS_BASE)
     found = sorted(base.glob("ch-*.sock"))
     if not found:
         raise CommandLineError(

@@ -17,6 +17,7 @@ from angzarr.cli.errors import wrong_input
 from angzarr.cli.loading import handlers_of, load_app, parse_spec
 from angzarr.cli.output import write_json, write_line
 from angzarr.cli.reload import Reloader
+from angzarr.client.endpoint import DEFAULT_UDS_BASE, ENV_UDS_BASE
 
 CHILD = "ANGZARR_DEV_CHILD"
 _DEFAULT_TCP = "127.0.0.1:1310"
@@ -42,10 +43,10 @@ def dev(
     uds_base: Annotated[
         str,
         typer.Option(
-            envvar="ANGZARR_UDS_BASE",
+            envvar=ENV_UDS_BASE,
             help="Directory of the sockets, one for each domain; `none` leaves them out.",
         ),
-    ] = "/tmp/angzarr",
+    ] = DEFAULT_UDS_BASE,
     reload: Annotated[bool, typer.Option(help="Start again when Python files change.")] = True,
     watch: Annotated[
         list[Path] | None,
@@ -89,7 +90,9 @@ def _unless_none(text: str) -> str | None:
 def _supervise(paths: Sequence[Path]) -> int:
     for path in paths:
         if not path.is_dir():
-            raise wrong_input(f"{path} is no directory to watch")
+            raise wrong_input(
+                f"{path} is no directory", "give --watch directories that are there, or none for this one"
+            )
     command = [sys.executable, "-m", "angzarr.cli", *sys.argv[1:], "--no-reload"]
     return anyio.run(Reloader(command, paths, {CHILD: "1"}).run)
 

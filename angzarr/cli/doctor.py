@@ -17,6 +17,7 @@ import typer
 from angzarr.cli import options
 from angzarr.cli.errors import FAILED, CommandLineError
 from angzarr.cli.output import write_json, write_line
+from angzarr.client.endpoint import DEFAULT_UDS_BASE, ENV_UDS_BASE
 from angzarr.errors import ClientError
 from angzarr.messages import Empty
 from angzarr.messages.admin import Component
@@ -173,7 +174,7 @@ def _environment() -> Iterator[Result]:
 
 
 def _sockets() -> Iterator[Result]:
-    base = Path(os.environ.get("ANGZARR_UDS_BASE") or "/tmp/angzarr")
+    base = Path(os.environ.get(ENV_UDS_BASE) or DEFAULT_UDS_BASE)
     if not base.exists():
         yield Result("sockets", "ok", f"{base} is not there yet; angzarr dev makes it")
         return

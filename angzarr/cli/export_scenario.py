@@ -100,8 +100,6 @@ async def _command(
     book: EventBook, at: int | None, domain: str, to: str, timeout: float
 ) -> FoundCommand | None:
     """The command that led to an event; None where the coordinator does not know it, or is not ours."""
-    if not book.pages:
-        return None
     sequence = book.pages[-1].header.sequence if at is None else at
     try:
         async with administered(endpoint_of(domain, to)) as admin:

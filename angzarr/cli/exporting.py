@@ -8,6 +8,7 @@ import betterproto
 
 from angzarr.app import App
 from angzarr.cli.errors import CommandLineError, wrong_input
+from angzarr.codec.fields import TIMESTAMP
 from angzarr.codec.schema import schema_of
 from angzarr.errors import ClientError
 from angzarr.messages import Cover, EventBook, EventPage, any_of, unpack_any
@@ -20,16 +21,41 @@ from angzarr.testing.subject import Subject, subjects_of
 
 
 def subject_of(loaded: App, domain: str) -> Subject:
+    """The command handler of a domain.
+
+    Raises:
+        CommandLineError: the application has none for it.
+    """
+    domains: set[str] = set()
     for router in loaded.routers:
         for subject in subjects_of(router):
-            if subject.info.kind == "command_handler" and subject.info.domain == domain:
-                return subject
-    raise wrong_input(f"{loaded.name} has no command handler of the domain {domain!r}")
+            if subject.info.kind == "command_handler":
+                if subject.info.domain == domain:
+                    return subject
+                domains.add(subject.info.domain)
+    raise wrong_input(
+        f"{loaded.name} has no command handler of the domain {domain!r}",
+        f"its domains are {', '.join(sorted(domains))}"
+        if domains
+        else "give the application that has it with --app",
+    )
 
 
 async def written(
     subject: Subject, book: EventBook, at: int | None, title: str, found: FoundCommand | None = None
 ) -> str:
+    """The source of a test that leads to a stored event, and has passed.
+
+    Args:
+        subject: the command handler.
+        book: every stored event of the aggregate.
+        at: the sequence of the event to test; None for the last one.
+        title: what the test is named after.
+        found: the command that was stored with the event, where it is known.
+
+    Raises:
+        CommandLineError: there is no such event, or no test passes.
+    """
     pages = [page for page in book.pages if at is None or page.header.sequence <= at]
     if not pages or (at is not None and pages[-1].header.sequence != at):
         raise CommandLineError(
@@ -44,7 +70,10 @@ async def written(
     async for text in _candidates(subject, book.cover, pages, name):
         if await _passes(text, name):
             return text
-    raise CommandLineError("no test could be made from these events that passes")
+    raise CommandLineError(
+        "no test could be made from these events that passes",
+        remedy="see with angzarr state what the appliers make of them, or try another event with --at",
+    )
 
 
 async def _candidates(
@@ -120,7 +149,7 @@ def _moments(events: list[betterproto.Message], page: EventPage) -> Iterator[Any
     """Times at which the command may have been handled: what the events say, then when they were stored."""
     for event in events:
         for field in schema_of(type(event)).fields:
-            if field.element.kind == "timestamp" and field.singular:
+            if field.element.kind == TIMESTAMP and field.singular:
                 yield getattr(event, field.name)
     yield page.created_at
 

@@ -69,15 +69,7 @@ def send(
             show_default=False,
         ),
     ] = "{}",
-    root: Annotated[
-        str,
-        typer.Option(
-            "--root",
-            "-r",
-            help="The aggregate: a UUID, or any text (a business key of the domain, such as `alice`).",
-            show_default=False,
-        ),
-    ] = "",
+    root: options.Root = "",
     new: Annotated[bool, typer.Option("--new", help="A new aggregate, with a random root.")] = False,
     sequence: Annotated[
         int | None,
@@ -118,7 +110,7 @@ def send(
         angzarr send player DepositFunds @deposit.json -r alice --dry-run --to 127.0.0.1:1310
     """
     if new and root:
-        raise wrong_input("--new and --root exclude each other")
+        raise wrong_input("--new and --root exclude each other", "give one of them")
     if not new and not root:
         raise wrong_input(
             "which aggregate is meant?", "give --root (a UUID or any text), or --new for a new one"

@@ -63,12 +63,16 @@ def state(
             stored = await client.get_event_book(builder.build(), timeout)
         book = await _upcast(loaded, domain, stored)
         for info, factory in handlers:
-            made = factory()
-            instance = await made if inspect.isawaitable(made) else made
-            rebuilt = rebuild(info.cls, book, factory=lambda instance=instance: instance)  # type: ignore[misc]
-            _show(info, rebuilt, book, words, as_json=as_json)
+            _show(info, await _rebuilt(info, factory, book), book, words, as_json=as_json)
 
     anyio.run(run)
+
+
+async def _rebuilt(info: HandlerInfo, factory: Any, book: EventBook) -> Any:
+    """The state after a book of events, from a factory that may be async."""
+    made = factory()
+    instance = await made if inspect.isawaitable(made) else made
+    return rebuild(info.cls, book, factory=lambda: instance)
 
 
 def _handlers_with_state(app: App, domain: str) -> list[tuple[HandlerInfo, Any]]:

@@ -15,6 +15,8 @@ ENV_UDS_BASE = "ANGZARR_UDS_BASE"
 ENV_NAMESPACE = "ANGZARR_NAMESPACE"
 ENV_PORT = "ANGZARR_CH_PORT"
 
+DEFAULT_UDS_BASE = "/tmp/angzarr"
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _LONGEST_SOCKET_PATH = 107
@@ -149,7 +151,7 @@ def resolve_ch_endpoint(
     domain: str,
     mode: TransportMode | None = None,
     *,
-    uds_base: str = "/tmp/angzarr",
+    uds_base: str = DEFAULT_UDS_BASE,
     namespace: str = "angzarr",
     port: int = 1310,
 ) -> str:

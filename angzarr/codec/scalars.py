@@ -16,6 +16,7 @@ from angzarr.errors import EncodeError
 
 __all__ = [
     "FORMATS",
+    "RANGES",
     "READERS",
     "WRITERS",
     "default_of",
@@ -121,15 +122,16 @@ def short_list(kind: str, data: bytes) -> "list[Any] | tuple[Any, ...] | None":
     return None
 
 
-_RANGES = {
+RANGES = {
     "int32": (-(1 << 31), 1 << 31),
     "int64": (-(1 << 63), 1 << 63),
     "uint32": (0, 1 << 32),
     "uint64": (0, 1 << 64),
 }
-_RANGES |= {"sint32": _RANGES["int32"], "sfixed32": _RANGES["int32"], "enum": _RANGES["int32"]}
-_RANGES |= {"sint64": _RANGES["int64"], "sfixed64": _RANGES["int64"]}
-_RANGES |= {"fixed32": _RANGES["uint32"], "fixed64": _RANGES["uint64"]}
+RANGES |= {"sint32": RANGES["int32"], "sfixed32": RANGES["int32"], "enum": RANGES["int32"]}
+RANGES |= {"sint64": RANGES["int64"], "sfixed64": RANGES["int64"]}
+RANGES |= {"fixed32": RANGES["uint32"], "fixed64": RANGES["uint64"]}
+"""Proto type → the least number it carries, and the first that is too large."""
 
 
 def _checked(kind: str, low: int, high: int, value: Any) -> int:
@@ -145,7 +147,7 @@ def _checked(kind: str, low: int, high: int, value: Any) -> int:
 
 
 def _varint_writer(kind: str) -> Writer:
-    low, high = _RANGES[kind]
+    low, high = RANGES[kind]
 
     def write(value: Any) -> bytes:
         return write_varint(_checked(kind, low, high, value) & MASK64)
@@ -154,7 +156,7 @@ def _varint_writer(kind: str) -> Writer:
 
 
 def _zigzag_writer(kind: str) -> Writer:
-    low, high = _RANGES[kind]
+    low, high = RANGES[kind]
 
     def write(value: Any) -> bytes:
         number = _checked(kind, low, high, value)
@@ -165,7 +167,7 @@ def _zigzag_writer(kind: str) -> Writer:
 
 def _fixed_writer(kind: str) -> Writer:
     pack = _packers[kind]
-    low, high = _RANGES[kind]
+    low, high = RANGES[kind]
 
     def write(value: Any) -> bytes:
         return pack(_checked(kind, low, high, value))

@@ -231,7 +231,7 @@ def test_errors_are_json_for_machines(capsys: pytest.CaptureFixture[str]) -> Non
 def test_root_and_new_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["send", "player", "Register", "{}", "--root", "a", "--new"]) == 2
 
-    assert capsys.readouterr().err == "error: --new and --root exclude each other\n"
+    assert capsys.readouterr().err == "error: --new and --root exclude each other\n  fix: give one of them\n"
 
 
 def test_a_body_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,24 +8,23 @@ import struct
 from typing import Any
 
 from angzarr.cli.jsonform.failures import JsonError
+from angzarr.codec.scalars import RANGES
 
-_INTEGERS = {
-    "int32": (-(2**31), 2**31 - 1),
-    "sint32": (-(2**31), 2**31 - 1),
-    "sfixed32": (-(2**31), 2**31 - 1),
-    "uint32": (0, 2**32 - 1),
-    "fixed32": (0, 2**32 - 1),
-    "int64": (-(2**63), 2**63 - 1),
-    "sint64": (-(2**63), 2**63 - 1),
-    "sfixed64": (-(2**63), 2**63 - 1),
-    "uint64": (0, 2**64 - 1),
-    "fixed64": (0, 2**64 - 1),
-}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def read_scalar(kind: str, value: Any, path: str) -> Any:
-    if kind in _INTEGERS:
+    """A number, truth value, text or bytes from its JSON form.
+
+    Args:
+        kind: the proto type.
+        value: what was parsed.
+        path: where it stands, for errors.
+
+    Raises:
+        JsonError: it is none of that type, or out of its range.
+    """
+    if kind in RANGES:
         return _read_integer(kind, value, path)
     if kind in ("float", "double"):
         return _read_float(kind, value, path)
@@ -54,9 +53,9 @@ def _read_integer(kind: str, value: Any, path: str) -> int:
         if not number.is_integer():
             raise JsonError(f"a whole number is expected, not {value}", path)
         number = int(number)
-    low, high = _INTEGERS[kind]
-    if not low <= number <= high:
-        raise JsonError(f"{value} is out of the range of {kind}, {low} to {high}", path)
+    low, high = RANGES[kind]
+    if not low <= number < high:
+        raise JsonError(f"{value} is out of the range of {kind}, {low} to {high - 1}", path)
     return number
 
 
@@ -101,6 +100,7 @@ def _read_bytes(value: str, path: str) -> bytes:
 
 
 def kind_of(value: Any) -> str:
+    """What errors call a JSON value."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -166,7 +166,7 @@ def _names(classes: Iterable[Any]) -> Iterator[str]:
 
 
 def _sent(function: Callable[..., Any]) -> Iterator[Sent]:
-    """Commands in ``destinations.command_for("domain", root, Command(...))`` and ``new_command_book``-like calls."""
+    """Commands in calls such as ``destinations.command_for("domain", root, Command(...))``; no other way is seen."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
