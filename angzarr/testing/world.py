@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FunctionType
 from typing import Any as AnyValue
 
@@ -87,7 +88,7 @@ class World:
             if isinstance(held, FunctionType | staticmethod | classmethod):
                 self._function(f"{cls.__name__}.{name}", getattr(held, "__func__", held))
             elif not name.startswith("__") and isinstance(held, (*_CONTAINERS, *_PLAIN, sqlite3.Connection)):
-                self._undo.append(lambda name=name, held=held: _put_back(cls, name, held))  # type: ignore[misc]
+                self._undo.append(partial(_put_back, cls, name, held))
                 self._value(f"{cls.__name__}.{name}", held)
 
     def _module(self, name: str) -> None:
@@ -101,7 +102,7 @@ class World:
             if isinstance(held, FunctionType) and held.__module__ == name:
                 self._function(key, held)
             elif isinstance(held, (*_CONTAINERS, *_PLAIN, sqlite3.Connection)) or self._is_our_object(held):
-                self._undo.append(lambda key=key, held=held: _put_back(module, key, held))  # type: ignore[misc]
+                self._undo.append(partial(_put_back, module, key, held))
                 self._value(key, held)
 
     def _is_our_object(self, value: AnyValue) -> bool:
@@ -122,7 +123,7 @@ class World:
             except ValueError:
                 continue
             if isinstance(held, _PLAIN):
-                self._undo.append(lambda cell=cell, held=held: setattr(cell, "cell_contents", held))  # type: ignore[misc]
+                self._undo.append(partial(setattr, cell, "cell_contents", held))
             self._value(name, held)
 
     def _value(self, path: str, value: AnyValue, depth: int = 0) -> None:
