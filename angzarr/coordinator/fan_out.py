@@ -13,7 +13,7 @@ from angzarr.coordinator.answers import first_command
 from angzarr.coordinator.cascade import Cascade, ChainStoppedError, Failure, too_deep
 from angzarr.coordinator.cases import notification
 from angzarr.coordinator.commits import Commit, Flow, Origin
-from angzarr.coordinator.errors import Pending, SettleTimeout
+from angzarr.coordinator.errors import Pending, SettleTimeout, StoreError
 from angzarr.coordinator.outliving import outliving
 from angzarr.coordinator.reactions import belonging
 from angzarr.coordinator.sending import REJECTION, component_type, delivery_of, unpack_body
@@ -90,6 +90,15 @@ class Following:
         self._reactions.edition_deleted(domain, edition)
         for subscription in self._projections.subscriptions.values():
             subscription.edition_deleted(domain, edition)
+        for cascade_id in self.two_phase.under_way:
+            # What it waited for may have gone.
+            self._group.start_soon(self._settle, cascade_id)
+
+    async def _settle(self, cascade_id: str) -> None:
+        try:
+            await self.two_phase.settle(cascade_id)
+        except StoreError as error:
+            _log.error("cascade_left_pending", cascade_id=cascade_id, error=str(error))
 
     def plan(self, commit: Commit) -> Sequence[Operation]:
         """See FanOut.plan."""

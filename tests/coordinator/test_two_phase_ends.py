@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ReactionConfig
 from angzarr.coordinator.sending import COMMAND, pack_body
 from angzarr.coordinator.store import SqliteStore
 from angzarr.coordinator.store.records import PENDING, Append, Enqueue, Key, NewEvent
@@ -14,7 +16,10 @@ from angzarr.messages import (
     AngzarrDeferredSequence,
     BusinessResponse,
     CascadeErrorMode,
+    CommandBook,
+    CommandPage,
     CommandRequest,
+    DeleteEditionEvents,
     EventBook,
     EventPage,
     MergeStrategy,
@@ -24,6 +29,7 @@ from angzarr.messages import (
     encode,
     new_cover,
     now,
+    pack,
 )
 from tests.coordinator.worlds import (
     A,
@@ -148,3 +154,25 @@ async def test_a_command_that_is_sent_again_is_answered_with_its_pages_as_they_h
         again = await running.runtime.commands.handle_command(made)
         assert [page.no_commit for page in first.events.pages + again.events.pages] == [True, False]
         assert names(again.events) == ["DoneOne"]
+
+
+async def test_a_cascade_ends_when_what_it_waited_for_is_deleted_with_its_edition() -> None:
+    saga = Saga({"DoneOne": lambda _: []}, failures=[GRPCError(Status.INTERNAL, "not yet")] * 100)
+    slow = CoordinatorConfig(reactions=ReactionConfig(min_delay=600.0, max_delay=600.0))
+    handlers = {"left": Domain(), "right": Domain()}
+    async with world(slow, handlers=handlers, sagas={"s": ("left", saga)}) as running:
+        await send(running, "right", B, "DoOther", edition="what-if", cascade_id="x-1")
+        await running.settle(20)
+        running.runtime.following.two_phase.begin("x-1")
+        await send(running, "right", B, "DoMore", edition="what-if", cascade_id="x-1")
+        await send(running, "left", A, "DoOne", edition="what-if", cascade_id="x-1")
+        await running.runtime.following.request_done("x-1")
+        with anyio.fail_after(30):
+            while "failed" not in running.runtime.reactions.pending()[0].state:
+                await anyio.lowlevel.checkpoint()
+        page = CommandPage(command=pack(DeleteEditionEvents(edition="what-if", domain="left")))
+        book = CommandBook(cover=new_cover("_angzarr", B), pages=[page])
+        await running.runtime.commands.handle_command(CommandRequest(command=book))
+        await running.settle(20)
+        seen = names(await running.events("right", B, edition="what-if"))
+        assert seen == ["DoneOther", "Confirmation", "DoneMore", "Confirmation"]
