@@ -373,6 +373,18 @@ def a_saga_makes_up_the_root() -> AnyRouter:
 
 
 @bug
+def a_saga_makes_up_what_it_says() -> AnyRouter:
+    @saga(name="planted", source="account", target="mail")
+    class Planted:
+        @handles(AccountOpened)
+        def send(self, event: AccountOpened, destinations: Destinations, source_cover: Cover) -> CommandBook:
+            command = SendWelcome(owner=str(uuid.uuid4()))
+            return destinations.command_for("mail", source_cover.root.value, command)
+
+    return Router("planted").with_handler(Planted, Planted).build()
+
+
+@bug
 def a_saga_sends_now_and_then() -> AnyRouter:
     @saga(name="planted", source="account", target="account")
     class Planted:

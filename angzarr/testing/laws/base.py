@@ -341,7 +341,14 @@ def outcome_parts(outcome: Outcome) -> Frozen:
 
 
 def compare(
-    left: Frozen, right: Frozen, what: str, left_name: str, right_name: str, *, answers: bool = False
+    left: Frozen,
+    right: Frozen,
+    what: str,
+    left_name: str,
+    right_name: str,
+    *,
+    answers: bool = False,
+    times: bool = False,
 ) -> Finding | None:
     """A finding if two frozen values differ.
 
@@ -352,8 +359,13 @@ def compare(
         left_name: what to call the one.
         right_name: what to call the other.
         answers: whether they are answers of handlers, which may make up identifiers and read clocks.
+        times: whether they may at least read clocks.
     """
-    found = [one for one in differences(left, right) if not (answers and _is_token(one))]
+    found = [
+        one
+        for one in differences(left, right)
+        if not (answers and _is_token(one)) and not (times and _is_time(one))
+    ]
     return Finding(what, tuple(tell(found, left_name, right_name))) if found else None
 
 
@@ -362,7 +374,11 @@ def _is_token(difference: Difference) -> bool:
     left, right = _plain(difference.left), _plain(difference.right)
     if isinstance(left, str | bytes) and isinstance(right, str | bytes):
         return min(len(left), len(right)) >= _TOKEN and not difference.path.endswith('["error"]')
-    return isinstance(left, datetime) and isinstance(right, datetime)
+    return _is_time(difference)
+
+
+def _is_time(difference: Difference) -> bool:
+    return all(isinstance(_plain(side), datetime) for side in (difference.left, difference.right))
 
 
 def _plain(value: Frozen) -> object:
