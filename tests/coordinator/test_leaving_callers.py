@@ -166,7 +166,7 @@ async def test_a_deadline_that_passes_while_a_command_is_stored_does_not_tear_it
         made = request("left", A, "DoOne", sync_mode=mode)
         made.command.pages.append(CommandPage(command=payload("DoOne")))
         with pytest.raises(OutcomeUnknownError) as unknown:
-            await client.handle_command(made, timeout=0.2)
+            await client.handle_command(made, timeout=1.0)
         assert unknown.value.grpc_code is Status.DEADLINE_EXCEEDED
         assert store.asked.is_set()
         store.released.set()
