@@ -89,7 +89,7 @@ class Bytes:
             await stream.send_message(message)
 
 
-def internal(error: Exception) -> GRPCError:
+def internal(error: BaseException) -> GRPCError:
     return GRPCError(Status.INTERNAL, type(error).__name__)
 
 
