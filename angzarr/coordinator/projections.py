@@ -27,6 +27,9 @@ from angzarr.messages import EventBook, Projection
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+_NEARLY = 100
+"""Positions that a rebuild may be behind when it takes over; it would never end beside a writer without a pause."""
+
 
 class Projections:
     """The projectors of an engine."""
@@ -158,17 +161,23 @@ class Projections:
             faults.reached("in a rebuild")
             yield shadow.cursor, max(goal, shadow.cursor)
             shadow.walk.wanted = await self._engine.store.head()
+            if shadow.walk.wanted - shadow.cursor <= _NEARLY:
+                break
         await outliving(self._group, self._take_over(live, shadow))
-        yield goal, goal
+        done = max(goal, shadow.cursor)
+        yield done, done
 
     async def _take_over(self, live: Subscription, shadow: Subscription) -> None:
         live.retire()
+        # At once: a position that the live one wrote down from here on would be taken for the shadow's.
+        left = live.leave()
         cursor = SetPosition(shadow.consumer, EVERYTHING, shadow.cursor)
         adopt = AdoptPositions(shadow.consumer, live.consumer)
         await self._engine.store.submit([cursor, *shadow.walk.covering(), adopt])
         shadow.walk.consumer = live.consumer
         self.subscriptions[live.projector.name] = shadow
-        live.hand_on(shadow)
+        live.changed.set()
+        shadow.succeed(left)
         self._group.start_soon(shadow.walk.follow)
         shadow.wake(await self._engine.store.head())
 

@@ -363,14 +363,18 @@ class Subscription:
         self._lanes.close()
         self.walk.end()
 
-    def hand_on(self, successor: "Subscription") -> None:
-        """Whoever waits is answered by a successor."""
+    def leave(self) -> "dict[Key, Aggregate]":
+        """Write nothing down any more, what is being taken in included; answers what a successor is to be told of."""
         behind, self._behind, self.ahead = self._behind, {}, 0
-        self.changed.set()
-        for key, aggregate in behind.items():
+        self.walk.caught_up = False
+        return behind
+
+    def succeed(self, left: "dict[Key, Aggregate]") -> None:
+        """Answer whoever waited for another one, which has left."""
+        for key, aggregate in left.items():
             for sequence, future in aggregate.waiters:
                 if not future.done():
-                    successor._answer_at(key, sequence, future)
+                    self._answer_at(key, sequence, future)
 
     def stop(self) -> None:
         """Start nothing any more; whoever waits is told."""

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import anyio
 import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -208,6 +209,32 @@ async def test_an_edition_is_projected_by_itself() -> None:
         await send(running, "left", A, "DoTwo", edition="what-if")
         await running.settle(30)
     assert [(book.cover.edition.name, len(book.pages)) for book in view.books] == [("", 1), ("what-if", 1)]
+
+
+class Busy(View):
+    """A projector during whose work something else is always written."""
+
+    running: EmbeddedCoordinator | None = None
+
+    async def handle(self, book: EventBook) -> Projection:
+        if self.running is not None:
+            await send(self.running, "left", B, "DoMore")
+        return await super().handle(book)
+
+
+async def test_a_rebuild_ends_although_there_is_always_more_to_take_in() -> None:
+    fresh = Busy()
+    async with world(handlers={"left": Domain()}, projectors={"view": (["left"], View())}) as running:
+        await send(running, "left", A, "DoOne")
+        await running.settle(30)
+        fresh.running = running
+        with anyio.fail_after(30):
+            progress = [step async for step in running.rebuild("view", fresh)]
+        fresh.running = None
+        assert progress == sorted(progress)
+        await running.settle(30)
+        written = (await running.events("left", B)).next_sequence
+    assert [sequence for at, sequence, _ in fresh.events if at == B] == list(range(written))
 
 
 async def test_a_rebuild_feeds_everything_beside_the_live_one_and_takes_over() -> None:
