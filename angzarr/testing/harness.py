@@ -50,14 +50,9 @@ class FrozenClock:
 
 
 class Coordinators:
-    """Factory of running coordinators; those that were awaited are closed when the test ends.
+    """Factory of running coordinators; those that were awaited are closed when the test ends."""
 
-    Args:
-        replay: whether to rebuild every aggregate before a coordinator closes, and compare with the live state.
-    """
-
-    def __init__(self, *, replay: bool = False) -> None:
-        self._replay = replay
+    def __init__(self) -> None:
         self._stack = AsyncExitStack()
 
     def __call__(self, app: AnyValue, **options: AnyValue) -> "Opening":
@@ -67,16 +62,7 @@ class Coordinators:
             app: an App, or a router or handler class, which becomes an App of its own.
             options: as for EmbeddedCoordinator (``store``, ``uds_base``, ``tcp``, ``handlers``, ``config``, …).
         """
-        return Opening(self._stack, lambda: self._running(_app_of(app), options))
-
-    @asynccontextmanager
-    async def _running(self, app: App, options: dict[str, AnyValue]) -> AsyncIterator[EmbeddedCoordinator]:
-        from angzarr.testing.replay import replay_all
-
-        async with EmbeddedCoordinator(app, **options) as coordinator:
-            yield coordinator
-            if self._replay:
-                await replay_all(coordinator, app)
+        return Opening(self._stack, lambda: EmbeddedCoordinator(_app_of(app), **options))
 
     async def close(self) -> None:
         """Close what was awaited, the last one first."""

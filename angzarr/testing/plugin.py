@@ -21,9 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("angzarr").addoption(
         "--angzarr-replay",
         action="store_true",
-        help="rebuild every aggregate that a test touched through the coordinator fixture, and compare it with "
-        "its live state",
+        help="rebuild every aggregate of every embedded coordinator that a test closes, and compare it with its "
+        "live state",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--angzarr-replay``, look at every coordinator that closes in this process."""
+    if config.getoption("--angzarr-replay"):
+        from angzarr.testing.replay import replay_at_close
+
+        config.add_cleanup(replay_at_close())
 
 
 _PLUGINS_FOR_ASYNC_TESTS = ("trio", "tornado", "twisted", "aiohttp")
@@ -58,7 +66,7 @@ def coordinator(request: pytest.FixtureRequest) -> "Coordinators":
     """Factory of coordinators in memory: ``async with coordinator(app) as running`` or ``await coordinator(app)``."""
     from angzarr.testing.harness import Coordinators
 
-    made = Coordinators(replay=request.config.getoption("--angzarr-replay"))
+    made = Coordinators()
     _around_test(request, lambda: _closing(made.close))
     return made
 

@@ -1,5 +1,8 @@
 """Rebuilding every aggregate of a coordinator, and comparing with the state it went on with."""
 
+import functools
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any as AnyValue
 
 from angzarr.app import App
@@ -18,6 +21,41 @@ from angzarr.testing.world import packages_of
 
 class ReplayMismatch(AssertionError):
     """A rebuilt aggregate is not what it was when it was live: an applier is not pure."""
+
+
+def replay_at_close() -> Callable[[], None]:
+    """From now on rebuild every aggregate before a coordinator closes, whoever made it.
+
+    One that closes because of a failure is left alone. Closing raises ``ReplayMismatch`` when an applier is not pure.
+
+    Returns:
+        What ends that.
+    """
+    usual = EmbeddedCoordinator.__aexit__
+
+    @functools.wraps(usual)
+    async def closing(
+        self: EmbeddedCoordinator,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None or self.app is None:
+            await usual(self, kind, error, trace)
+            return
+        try:
+            await replay_all(self, self.app)
+        except BaseException as mismatch:
+            await usual(self, type(mismatch), mismatch, mismatch.__traceback__)
+            raise
+        await usual(self, None, None, None)
+
+    EmbeddedCoordinator.__aexit__ = closing  # type: ignore[method-assign]
+
+    def end() -> None:
+        EmbeddedCoordinator.__aexit__ = usual  # type: ignore[method-assign]
+
+    return end
 
 
 async def replay_all(coordinator: EmbeddedCoordinator, app: App) -> None:

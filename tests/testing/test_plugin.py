@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from angzarr.coordinator import EmbeddedCoordinator
+from angzarr.testing.replay import replay_at_close
+
 pytestmark = pytest.mark.once
 
 HEAD = """
@@ -27,14 +30,27 @@ app = App("bank", routers=[accounts])
 PROJECT = Path(__file__).parents[2]
 
 
-def run(tmp_path: Path, tests: str, *options: str, mode: str = "auto") -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, tests: str, *options: str, mode: str = "auto", others: str = "no:asyncio"
+) -> subprocess.CompletedProcess[str]:
     (tmp_path / "test_it.py").write_text(HEAD + tests)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nanyio_mode = {mode}\nfilterwarnings = error\n")
     (tmp_path / "conftest.py").write_text(
         "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend(): return 'asyncio'\n"
     )
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            others,
+            *options,
+            str(tmp_path),
+        ],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -192,6 +208,45 @@ def test_with_the_replay_option_an_impure_applier_fails_the_test_that_used_it(tm
     assert "time.time() at test_it.py" in done.stdout
 
 
+OF_ITS_OWN = """
+from angzarr.coordinator import EmbeddedCoordinator
+
+async def test_of_its_own():
+    async with EmbeddedCoordinator(App("impure", routers=[impure])) as running:
+        await running.client("account").send(OpenAccount(owner="a"), root=ALICE)
+
+@pytest.fixture
+async def running():
+    async with EmbeddedCoordinator(App("impure", routers=[impure])) as coordinator:
+        yield coordinator
+
+async def test_of_a_fixture(running):
+    await running.client("account").send(OpenAccount(owner="a"), root=ALICE)
+
+async def test_that_fails_by_itself():
+    async with EmbeddedCoordinator(App("impure", routers=[impure])) as running:
+        await running.client("account").send(OpenAccount(owner="a"), root=ALICE)
+        raise ZeroDivisionError("its own fault")
+"""
+
+
+def test_with_the_replay_option_coordinators_that_tests_make_themselves_are_looked_at_too(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path, IMPURE + OF_ITS_OWN, "--angzarr-replay")
+    assert "3 failed, 1 passed, 1 error" in done.stdout, done.stdout
+    assert "ZeroDivisionError: its own fault" in done.stdout
+    assert "Impure: account/00000000000000000000000000000001 is not what its events give" in done.stdout
+
+
+async def test_what_replay_at_close_begins_it_ends() -> None:
+    before = EmbeddedCoordinator.__aexit__
+    end = replay_at_close()
+    assert EmbeddedCoordinator.__aexit__ is not before
+    end()
+    assert EmbeddedCoordinator.__aexit__ is before
+
+
 def test_with_the_replay_option_pure_appliers_pass(tmp_path: Path) -> None:
     assert passed(run(tmp_path, COORDINATOR, "--angzarr-replay"), 3)
 
@@ -233,9 +288,10 @@ def test_unused_the_plugin_imports_next_to_nothing(unwanted: str) -> None:
 
 
 def test_it_does_not_fight_pytest_asyncio(tmp_path: Path) -> None:
-    pytest.importorskip("pytest_asyncio")
     options = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
-    assert passed(run(tmp_path, COORDINATOR, *options, "--angzarr-replay", mode="strict"), 3)
+    assert passed(
+        run(tmp_path, COORDINATOR, *options, "--angzarr-replay", mode="strict", others="asyncio"), 3
+    )
 
 
 MARKED_AND_NOT = """
@@ -263,7 +319,6 @@ class TestMarked:
 
 
 def test_tests_that_pytest_asyncio_leaves_alone_run_beside_its_own(tmp_path: Path) -> None:
-    pytest.importorskip("pytest_asyncio")
     (tmp_path / "test_it.py").write_text(HEAD + MARKED_AND_NOT)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
