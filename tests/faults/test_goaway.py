@@ -27,7 +27,7 @@ async def test_goaway_above_a_call_lets_it_finish_and_sends_the_next_elsewhere()
         await command(client)
 
 
-async def test_goawaybelow_a_call_means_it_was_never_begun() -> None:
+async def test_goaway_below_a_call_means_it_was_never_begun() -> None:
     async def leave(peer: Peer) -> None:
         await peer.request()
         await peer.goaway(0)
@@ -37,7 +37,7 @@ async def test_goawaybelow_a_call_means_it_was_never_begun() -> None:
         await command(client)
 
 
-async def test_goawaybelow_a_call_without_retries_says_that_nothing_happened() -> None:
+async def test_goaway_below_a_call_without_retries_says_that_nothing_happened() -> None:
     async def leave(peer: Peer) -> None:
         await peer.request()
         await peer.goaway(0)

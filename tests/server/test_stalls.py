@@ -1,6 +1,7 @@
 """A handler that holds the event loop is named in the log."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +64,9 @@ async def test_what_is_no_handler_is_not_named() -> None:
 
 
 async def test_without_handlers_nothing_is_watched() -> None:
+    before = threading.active_count()
     with naming_stalls({}):
-        pass
+        assert threading.active_count() == before
 
 
 def test_routers_and_their_adapters_have_code_and_other_services_have_none() -> None:
