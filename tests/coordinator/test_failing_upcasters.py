@@ -25,7 +25,9 @@ class Upcaster:
 
 def _newer(page: EventPage) -> EventPage:
     name = page.event.type_url.rpartition(".")[2]
-    return EventPage(header=page.header, created_at=page.created_at, event=payload(name.replace("Old", "New")))
+    return EventPage(
+        header=page.header, created_at=page.created_at, event=payload(name.replace("Old", "New"))
+    )
 
 
 async def test_a_command_is_told_that_nothing_was_stored() -> None:
