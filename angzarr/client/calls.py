@@ -238,6 +238,7 @@ class _Attempts(ABC, Generic[A]):
         self._calls = calls
         self._method = method
         self.call = call
+        self._begun = False
         timeout = call.timeout
         self._bounded = timeout is not None and not _enforces_timeouts(method)
         self.deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
@@ -265,7 +266,14 @@ class _Attempts(ABC, Generic[A]):
 
     def begin(self) -> Any:
         """What the stub's method returns."""
-        return self._method(self.call.request, timeout=self.remaining(), metadata=self.call.metadata)
+        return self._method(self.call.request, timeout=self._told(), metadata=self.call.metadata)
+
+    def _told(self) -> float | None:
+        """What the stub is told: the caller's own number the first time, later what is left of it."""
+        if self._begun:
+            return self.remaining()
+        self._begun = True
+        return self.call.timeout
 
     def remaining(self) -> float | None:
         """Seconds until the deadline.
@@ -300,9 +308,7 @@ class _Unary(_Attempts[Any]):
         if self._bounded or self._calls.breaker is not None:
             return await super().attempt()
         try:
-            answer = await self._method(
-                self.call.request, timeout=self.remaining(), metadata=self.call.metadata
-            )
+            answer = await self._method(self.call.request, timeout=self._told(), metadata=self.call.metadata)
         except grpclib.GRPCError as error:
             raise failures.from_status(error) from error
         self._calls.budget.succeeded()

@@ -168,10 +168,9 @@ def from_status(
             info, retry = _parts(rich)
             code, details = (info.reason or code, info.metadata) if info else (code, details)
             delay = delay if delay is not None else retry
+    cls = NoAnswerError if code == codes.ANSWER_TOO_LARGE else GRPCError
     return _noted(
-        GRPCError(
-            error, code=code, details=details, current_events=current, metadata=metadata, retry_delay=delay
-        )
+        cls(error, code=code, details=details, current_events=current, metadata=metadata, retry_delay=delay)
     )
 
 

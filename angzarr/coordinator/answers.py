@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from angzarr import codec
 from angzarr.coordinator import books
 from angzarr.coordinator.commits import Commit, Flow
+from angzarr.coordinator.config import CoordinatorConfig
 from angzarr.coordinator.status import internal
 from angzarr.coordinator.store.records import (
     COMMITTED,
@@ -49,13 +50,13 @@ def answered_for(key: Key, book: EventBook, correlation_id: str) -> EventBook:
     return book
 
 
-def stamped(book: EventBook, actual: int, limit: int) -> None:
+def stamped(book: EventBook, actual: int, config: CoordinatorConfig) -> None:
     """Check that the handler's pages follow on the history, and fill in when they were made.
 
     Raises:
-        GRPCError: INTERNAL, naming the page whose sequence is missing or wrong, or the number of pages.
+        GRPCError: INTERNAL, naming the page whose sequence is missing or wrong, or what there is too much of.
     """
-    not_too_many(len(book.pages), limit, "events for one command")
+    not_too_much(book.pages, config, "events for one command")
     for number, page in enumerate(book.pages):
         if not has_field(page, "header") or not has_field(page.header, "sequence"):
             raise internal(
@@ -77,6 +78,22 @@ def not_too_many(count: int, limit: int, what: str) -> None:
     """
     if count > limit:
         raise internal(f"Handler answered {count} {what}, at most {limit} are allowed")
+
+
+def not_too_much(pages: Sequence[EventPage], config: CoordinatorConfig, what: str) -> None:
+    """Check that events are neither too many nor so large that nobody can be told once they are stored.
+
+    Raises:
+        GRPCError: INTERNAL, with both numbers.
+    """
+    not_too_many(len(pages), config.commands.max_events, what)
+    size = sum(len(page.event.value) for page in pages if has_field(page, "event"))
+    most = config.serving.max_message_bytes
+    if size > most:
+        raise internal(
+            f"Handler answered {size} bytes of {what}, at most {most} are allowed (ServingConfig.max_message_bytes);"
+            " nothing was stored"
+        )
 
 
 def created(page: EventPage) -> None:

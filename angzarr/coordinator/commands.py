@@ -184,7 +184,7 @@ class CommandPipeline:
             await self._nothing(command)
             return None
         answered_for(command.key, events, command.book.cover.correlation_id)
-        stamped(events, actual, engine.config.commands.max_events)
+        stamped(events, actual, engine.config)
         if stale and command.strategy is MergeStrategy.MERGE_COMMUTATIVE:
             await self._refuse_overlap(command, history, events)
         return await self._persist(command, history, events)

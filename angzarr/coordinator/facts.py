@@ -6,7 +6,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books, checks
-from angzarr.coordinator.answers import commit_of, created, new_events, not_too_many, snapshot_of
+from angzarr.coordinator.answers import commit_of, created, new_events, not_too_much, snapshot_of
 from angzarr.coordinator.commands import provenance_of, repeated
 from angzarr.coordinator.commits import CLIENT, Commit, Flow, Origin
 from angzarr.coordinator.engine import Engine
@@ -91,7 +91,7 @@ class FactPipeline:
             if origin.with_commit:
                 await engine.store.submit(origin.with_commit)
             return None
-        not_too_many(len(pages), engine.config.commands.max_events, "events for one book of facts")
+        not_too_much(pages, engine.config, "events for one book of facts")
         facts = EventBook(
             cover=book.cover,
             pages=[renumbered(page, history.next_sequence + n) for n, page in enumerate(pages)],

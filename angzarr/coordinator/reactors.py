@@ -156,7 +156,7 @@ class Reactors:
             said = [] if verdicts is None else verdicts(answer)
             try:
                 own = process_events(answer, process, row.correlation_id, history.next_sequence)
-                stamped(own, history.next_sequence, engine.config.commands.max_events)
+                stamped(own, history.next_sequence, engine.config)
             except GRPCError as error:
                 raise FailedError(error, hopeless=True) from error
             last = history.next_sequence + len(own.pages) - 1

@@ -140,7 +140,7 @@ class CompensationPipeline:
         if not has_field(answer, "events") or not answer.events.pages:
             return answer, None
         answered_for(key, answer.events, book.cover.correlation_id)
-        stamped(answer.events, history.next_sequence, engine.config.commands.max_events)
+        stamped(answer.events, history.next_sequence, engine.config)
         commit = commit_of(key, answer.events, history.next_sequence, flow)
         rows = new_events(
             commit.stored,

@@ -86,25 +86,25 @@ def status_of(error: BaseException, *, expose_internal_errors: bool = False) -> 
     """
     if isinstance(error, CommandRejectedError):
         status = _REJECTIONS.get(error.status_code, Status.FAILED_PRECONDITION)
-        return _answer(status, str(error), error.code, error.details)
+        return coded(status, str(error), error.code, error.details)
     if isinstance(error, grpclib.GRPCError) and error.status is Status.OK:
         return _internal(error, expose_internal_errors)
     if isinstance(error, DispatchError):
         if error.code() is Status.INTERNAL:  # a handler's fault, not the caller's
             known = {key: value for key, value in error.extras.items() if key not in _TAKEN}
             _log.error("handler_answered_wrongly", code=error.error_code, **known)
-        return _answer(error.code(), str(error), error.error_code, error.extras)
+        return coded(error.code(), str(error), error.error_code, error.extras)
     if isinstance(error, grpclib.GRPCError):
         return error
     if isinstance(error, GRPCError):
-        return _answer(error.grpc_code, error.grpc_details, error.code, error.details)
+        return coded(error.grpc_code, error.grpc_details, error.code, error.details)
     if isinstance(error, InvalidArgumentError | InvalidTimestampError):
-        return _answer(Status.INVALID_ARGUMENT, str(error), error.code, error.details)
+        return coded(Status.INVALID_ARGUMENT, str(error), error.code, error.details)
     if isinstance(error, ConnectionError | TransportError):
-        return _answer(Status.UNAVAILABLE, str(error), error.code, error.details)
+        return coded(Status.UNAVAILABLE, str(error), error.code, error.details)
     if isinstance(error, DecodeError) and failure_of(error) is None:
         details = {keys.PATH: error.path, keys.CAUSE: error.reason}
-        return _answer(Status.INVALID_ARGUMENT, str(error), codes.INVALID_ARGUMENT, details)
+        return coded(Status.INVALID_ARGUMENT, str(error), codes.INVALID_ARGUMENT, details)
     return _internal(error, expose_internal_errors)
 
 
@@ -121,7 +121,7 @@ def _internal(error: BaseException, expose: bool) -> grpclib.GRPCError:
         exc_info=error,
     )
     if isinstance(error, ClientError):
-        return _answer(Status.INTERNAL, str(error), error.code, error.details)
+        return coded(Status.INTERNAL, str(error), error.code, error.details)
     where = f" in {failure}" if failure else ""
     text = f"{type(error).__name__}{where}; correlation id {correlation_id}"
     shown = f": {_text_of(error)}" if expose or isinstance(error, EncodeError) else ""
@@ -135,7 +135,8 @@ def _text_of(error: BaseException) -> str:
         return f"its text cannot be had, which raises {type(another).__name__}"
 
 
-def _answer(status: Status, text: str, code: str, details: Mapping[str, str]) -> grpclib.GRPCError:
+def coded(status: Status, text: str, code: str, details: Mapping[str, str]) -> grpclib.GRPCError:
+    """A status with one of our codes in its details, as every client of ours reads it."""
     if not code and not details:
         return grpclib.GRPCError(status, text)
     info = ErrorInfo(

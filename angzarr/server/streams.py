@@ -10,7 +10,9 @@ from grpclib.server import Stream
 from h2.exceptions import StreamClosedError
 from multidict import MultiDict
 
+from angzarr.error_codes import codes
 from angzarr.http2.answers import OPENING, PLAIN_OK
+from angzarr.router.status import coded
 from angzarr.server import compression
 from angzarr.server.trailers import fitted, room_for, trailers_of
 from angzarr.server.wire import EndedTooSoonError
@@ -99,13 +101,12 @@ class ServerStream(Stream[Request, Reply], Generic[Request, Reply]):
         """Send a message that is encoded already.
 
         Raises:
-            grpclib.GRPCError: RESOURCE_EXHAUSTED, the message is above the limit.
+            grpclib.GRPCError: RESOURCE_EXHAUSTED with ANSWER_TOO_LARGE, the message is above the limit: what was asked
+                for is done, and nobody can be told.
         """
         if len(body) > self._limit:
-            raise GRPCError(
-                Status.RESOURCE_EXHAUSTED,
-                f"answer of {len(body)} bytes exceeds the limit of {self._limit} bytes",
-            )
+            text = f"answer of {len(body)} bytes exceeds the limit of {self._limit} bytes"
+            raise coded(Status.RESOURCE_EXHAUSTED, text, codes.ANSWER_TOO_LARGE, {})
         framed = _PREFIX.pack(0, len(body)) + body
         self._send_message_done = True
         self._messages_sent += 1

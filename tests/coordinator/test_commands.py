@@ -8,7 +8,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from angzarr.coordinator import books
-from angzarr.coordinator.config import CommandConfig, CoordinatorConfig
+from angzarr.coordinator.config import CommandConfig, CoordinatorConfig, ServingConfig
 from angzarr.messages import (
     AngzarrDeadLetter,
     AngzarrDeferredSequence,
@@ -242,6 +242,22 @@ async def test_a_runaway_handler_is_stopped() -> None:
     async with bench_on(config=CoordinatorConfig(commands=CommandConfig(max_events=3))) as bench:
         error = await refused(bench, *[command("Deposit", 1)] * 4)
         assert error.status is Status.INTERNAL
+        assert (await stored(bench)).pages == []
+
+
+async def test_events_too_large_to_be_told_of_are_not_stored() -> None:
+    async with bench_on(config=CoordinatorConfig(serving=ServingConfig(max_message_bytes=100))) as bench:
+        pages = [
+            EventPage(header=PageHeader(sequence=number), event=event("Deposited", 10**59))
+            for number in (0, 1)
+        ]
+        bench.account.answer = BusinessResponse(events=EventBook(pages=pages))
+        error = await refused(bench, command("Deposit", 1))
+        assert error.status is Status.INTERNAL
+        assert (error.message or "") == (
+            "Handler answered 120 bytes of events for one command, at most 100 are allowed"
+            " (ServingConfig.max_message_bytes); nothing was stored"
+        )
         assert (await stored(bench)).pages == []
 
 

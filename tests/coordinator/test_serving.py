@@ -20,7 +20,7 @@ from grpclib.const import Status
 
 from angzarr.client import CommandHandlerClient
 from angzarr.coordinator import CoordinatorConfig, EmbeddedCoordinator, ServingConfig
-from angzarr.errors import ClientError
+from angzarr.errors import ClientError, OutcomeUnknownError
 from angzarr.errors import GRPCError as ClientGRPCError
 from angzarr.messages import (
     AggregateRoot,
@@ -172,6 +172,18 @@ async def test_a_message_above_the_limit_is_refused_and_the_connection_lives(tmp
             await channel.call(HANDLE, request(*[command("Deposit", 5)] * 100))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await channel.call(HANDLE, deposit(5))
+
+
+async def test_a_stored_command_whose_answer_is_too_large_is_not_said_to_have_failed() -> None:
+    config = CoordinatorConfig(serving=ServingConfig(max_message_bytes=90))
+    async with (
+        EmbeddedCoordinator(handlers={"account": Account()}, tcp="127.0.0.1:0", config=config) as running,
+        CommandHandlerClient.connect(running.addresses[0]) as client,
+    ):
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.handle_command(deposit(5))
+        assert caught.value.code == "ANSWER_TOO_LARGE"
+        assert len((await running.events("account", ALICE)).pages) == 1
 
 
 async def test_the_failures_of_a_continued_cascade_are_in_the_trailers(tmp_path: Path) -> None:
