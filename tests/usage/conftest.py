@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from angzarr.messages import register_package
 from tests.client.servers import free_port
 
 README = Path(__file__).parents[2] / "README.md"
@@ -45,13 +46,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def players(project: Path) -> Iterator[ModuleType]:
-    """The README's module, imported."""
+def imported(project: Path) -> Iterator[ModuleType]:
     sys.path.insert(0, str(project))
     try:
         yield import_module("players")
     finally:
         sys.path.remove(str(project))
+
+
+@pytest.fixture(scope="module")
+def players(imported: ModuleType) -> Iterator[ModuleType]:
+    """The README's module, imported. The example of this name has its messages back afterwards."""
+    register_package(sys.modules["poker.messages.player"], "player")
+    yield imported
+    register_package(import_module("examples.poker.messages.player"), "player")
 
 
 @pytest.fixture
