@@ -81,8 +81,11 @@ def tests(session: nox.Session) -> None:
 
 
 def _suite(session: nox.Session, *extent: str) -> None:
-    """All tests at once; one that fails, as a busy machine can make it, has to pass three times by itself."""
-    pytest = ("python", "-m", "pytest", *extent, "-q")
+    """All tests at once; one that fails, as a busy machine can make it, has to pass three times by itself.
+
+    One that hangs fails after five minutes, where it hangs.
+    """
+    pytest = ("python", "-m", "pytest", *extent, "-q", "--timeout", "300")
     try:
         session.run(*pytest, "-n", "auto", "--cache-clear")
     except CommandFailed:

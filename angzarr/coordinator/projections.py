@@ -105,16 +105,16 @@ class Projections:
             TimeoutError: one has not, after ``timeout`` seconds.
             GRPCError: one failed, or is parked.
         """
-        subscriptions = [self.find(projector) for projector in projectors]
+        names = [self.find(projector).projector.name for projector in projectors]
         if not book.pages:
             return
         key, last = books.key_of(book.cover), book.pages[-1].header.sequence
         async with asyncio.timeout(timeout) as deadline:
-            for subscription in subscriptions:
+            for name in names:
+                subscription = self.subscriptions[name]  # which may have been taken over from
                 try:
                     await subscription.wait_for(key, last)
                 except GRPCError as error:
-                    name = subscription.projector.name
                     raise GRPCError(error.status, f"Projector {name!r} failed: {error.message}") from error
                 except asyncio.CancelledError:
                     if deadline.expired():
@@ -177,7 +177,8 @@ class Projections:
         shadow.walk.consumer = live.consumer
         self.subscriptions[live.projector.name] = shadow
         live.changed.set()
-        shadow.succeed(left)
+        for waiting in (left, live.leave()):  # whoever asked the live one meanwhile, too
+            shadow.succeed(waiting)
         self._group.start_soon(shadow.walk.follow)
         shadow.wake(await self._engine.store.head())
 
