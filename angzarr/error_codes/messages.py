@@ -83,3 +83,4 @@ UNREGISTERED_MESSAGE = "message class has no registered protobuf name"
 # Servers
 BIND_FAILED = "cannot listen on the address"
 INVALID_ENVIRONMENT = "invalid env value"
+ANSWER_TOO_LARGE = "answer is too large"
