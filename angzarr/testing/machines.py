@@ -31,7 +31,7 @@ from angzarr.testing.world import World
 if TYPE_CHECKING:
     from angzarr.messages import EventBook
 
-SEARCHING = 12.0
+SEARCHING = 20.0
 """Seconds of processor time to search where the number of runs is not said."""
 _EFFORT = 4
 _CHECKED = ("coded", "sequences", "mutation", "encoding", "replay")
