@@ -320,6 +320,12 @@ class Following:
             rows += (Pending(name, "*", b"", 0, 1, 0.0, "two-phase") for name in self.two_phase.under_way)
         return rows
 
+    def _is_busy(self, correlation_id: str | None = None) -> bool:
+        """Whether anything is not done yet; unlike the list of it, cheap beside much that is not."""
+        if self._reactions.is_busy(correlation_id) or self._projections.is_busy(correlation_id):
+            return True
+        return correlation_id is None and bool(self.two_phase.under_way)
+
     async def settle(self, timeout: float, correlation_id: str | None = None) -> None:
         """Wait until nothing is left to be done.
 
@@ -328,7 +334,7 @@ class Following:
         """
         try:
             async with asyncio.timeout(timeout):
-                while self.pending(correlation_id):
+                while self._is_busy(correlation_id):
                     await self._something_changed()
         except TimeoutError:
             rows = self.pending(correlation_id)
@@ -343,7 +349,7 @@ class Following:
         ]
         for event in events:
             event.clear()
-        if not self.pending():
+        if not self._is_busy():
             return
         waiting = [asyncio.ensure_future(event.wait()) for event in events]
         try:

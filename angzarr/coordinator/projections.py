@@ -86,6 +86,10 @@ class Projections:
             for row in subscription.pending(correlation_id)
         ]
 
+    def is_busy(self, correlation_id: str | None = None) -> bool:
+        """Whether something has not been taken in yet."""
+        return any(subscription.is_busy(correlation_id) for subscription in self.subscriptions.values())
+
     def find(self, projector: type | str) -> Subscription:
         """A projector by its class or name.
 

@@ -8,6 +8,7 @@ or tell a source of a rejection. Whatever happens to the process in between, a r
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from grpclib import GRPCError
@@ -136,6 +137,13 @@ class Reactions:
             for item in items
             if correlation_id is None or item.row.correlation_id == correlation_id
         ]
+
+    def is_busy(self, correlation_id: str | None = None) -> bool:
+        """Whether there are steps that are not done yet."""
+        if correlation_id is None:
+            return bool(self.claimed) or any(self._queues.values())
+        items = chain(self.claimed.values(), *self._queues.values())
+        return any(item.row.correlation_id == correlation_id for item in items)
 
     def steps_of(self, cascade_id: str) -> bool:
         """Whether some step of a two-phase cascade is left."""

@@ -344,6 +344,14 @@ class Subscription:
             rows.append(Pending(self.projector.name, "*", b"", walk.wanted, 0, 0.0, state))
         return rows
 
+    def is_busy(self, correlation_id: str | None = None) -> bool:
+        """Whether something has not been taken in yet."""
+        if self.walk.cursor < self.walk.wanted or not self.walk.caught_up:
+            return True
+        if correlation_id is None:
+            return self.has_work
+        return any(correlation_id in behind.correlation_ids for behind in self._behind.values())
+
     @property
     def domains(self) -> tuple[str, ...] | None:
         """The domains it reads; None for all of them."""
